@@ -1,0 +1,123 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"earshot/chat/wire"
+)
+
+// keepHeld is the most room that an idle receiver holds on to.
+const keepHeld = 16
+
+// segment is a fragment that has arrived and waits for its turn.
+type segment struct {
+	seq   uint64
+	id    [16]byte
+	sent  uint64 // ms since 1970
+	count uint8  // fragments of the message; 0: not its first fragment
+	form  uint8
+	data  string
+}
+
+// receiver is the receiving half of a session (SPEC §7).
+type receiver struct {
+	next       uint64    // number of the first fragment not yet accepted
+	held       []segment // sorted by number, all within Window of next
+	assembling bool
+	partial    partial
+}
+
+// partial is a message of which some fragments are accepted.
+type partial struct {
+	first segment
+	have  uint8
+	text  []byte
+}
+
+// fragment takes a message frame. Duplicates and what lies beyond the window are
+// ignored: the acknowledgement that answers them says why.
+func (r *receiver) fragment(f *wire.Frame) error {
+	starts := f.ID != nil
+	switch {
+	case f.Seq == 0, len(f.Data) == 0, len(f.Data) > FragmentSize:
+		return ErrMalformed
+	case starts && (len(f.ID) != 16 || f.Count > MaxFragments+min(f.Form, 1)):
+		return ErrMalformed
+	case f.Seq < r.next || f.Seq >= r.next+Window:
+		return nil
+	}
+	at := len(r.held)
+	for at > 0 && r.held[at-1].seq >= f.Seq {
+		at--
+	}
+	if at < len(r.held) && r.held[at].seq == f.Seq {
+		return nil
+	}
+	g := segment{seq: f.Seq, data: string(f.Data)}
+	if starts {
+		g.id, g.sent, g.count, g.form = [16]byte(f.ID), f.Sent, max(1, f.Count), f.Form
+	}
+	r.held = slices.Insert(r.held, at, g)
+	return nil
+}
+
+// peek returns the next message in order when all of it is here, taking in the
+// fragments before its last. The last is left to advance.
+func (r *receiver) peek() (m Message, ok bool, err error) {
+	for len(r.held) > 0 && r.held[0].seq == r.next {
+		g := &r.held[0]
+		if (g.count != 0) == r.assembling {
+			return m, false, ErrMalformed // a first fragment amid another message, or a later one of none
+		}
+		if g.count == 1 {
+			return message(g, g.data), true, nil
+		}
+		if !r.assembling {
+			r.assembling = true
+			r.partial = partial{first: *g} // no room yet for what is only promised
+		}
+		p := &r.partial
+		if p.have+1 == p.first.count {
+			return message(&p.first, string(p.text)+g.data), true, nil
+		}
+		p.have++
+		p.text = append(p.text, g.data...)
+		r.advance()
+	}
+	return m, false, nil
+}
+
+func message(first *segment, text string) Message {
+	return Message{ID: first.id, Text: text, Sent: time.UnixMilli(int64(first.sent)), Form: first.form}
+}
+
+// accept takes the message that peek returned.
+func (r *receiver) accept() {
+	r.assembling, r.partial = false, partial{}
+	r.advance()
+}
+
+// advance moves past the fragment at the front.
+func (r *receiver) advance() {
+	r.next++
+	r.held = slices.Delete(r.held, 0, 1)
+	if len(r.held) == 0 && cap(r.held) > keepHeld {
+		r.held = nil
+	}
+}
+
+// ack says what has been accepted and what has arrived (SPEC §7).
+func (r *receiver) ack() wire.Frame {
+	a := wire.Frame{Type: wire.FrameAck, Seq: r.next}
+	for i := range r.held {
+		switch d := r.held[i].seq - r.next; {
+		case d == 0: // arrived, not accepted: Seq itself says so
+		case d <= 64:
+			a.Sack |= 1 << (d - 1)
+		default:
+			a.Sack2 |= 1 << (d - 65)
+		}
+	}
+	return a
+}
