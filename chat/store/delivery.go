@@ -1,0 +1,441 @@
+package store
+
+import (
+	"errors"
+	"time"
+
+	"earshot/chat"
+)
+
+const (
+	groupFor  = 20 * time.Millisecond // how long a write waits in the journal for others
+	tryAgain  = time.Second           // after the database would not take them
+	idleFor   = time.Second           // how long to let others write before search learns the new
+	indexStep = 50 * time.Millisecond
+
+	// maxBehind is how many bytes the journal takes while another process keeps the
+	// database busy.
+	maxBehind = 16 << 20
+)
+
+var errClosed = errors.New("the store is closed")
+
+// note puts a record into the journal and makes it go on to the database soon.
+func (s *Store) note(r record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return errClosed
+	case s.broken != nil:
+		return s.broken
+	}
+	if err := s.slot.append(&r); err != nil {
+		return s.explain(err)
+	}
+	s.pending = append(s.pending, r)
+	if r.kind == heard || r.kind == heardIn {
+		s.fresh[messageKey{r.key, r.id}] = struct{}{}
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Said keeps a message that is about to be sent. It isn't this process's to send when
+// something said before still waits for that person elsewhere: then Outbox will have it.
+func (s *Store) Said(m chat.Saying) (own bool, err error) {
+	own = !s.waitsLately(m.To)
+	if err := s.note(record{kind: said, own: own, key: m.To, id: m.ID, sent: millis(m.Sent), name: m.Name, text: m.Text}); err != nil {
+		return false, err
+	}
+	if !own {
+		_ = s.Flush() // whoever claims it must see it; it is kept in any case
+	}
+	return own, nil
+}
+
+// Delivered notes that a message is acknowledged.
+func (s *Store) Delivered(to chat.Key, id chat.MessageID, now time.Time) error {
+	return s.note(record{kind: delivered, key: to, id: id, received: millis(now)})
+}
+
+// Heard keeps a message from somebody and reports whether it is new.
+func (s *Store) Heard(from chat.Person, id chat.MessageID, text string, sent, received time.Time) (fresh bool, err error) {
+	if known, err := s.knows(from.Key, id); err != nil || known {
+		return false, err
+	}
+	return true, s.note(record{
+		kind: heard, key: from.Key, id: id, sent: millis(sent), received: millis(received), name: from.Name, text: text,
+	})
+}
+
+// knows reports whether a message of somebody's was heard before.
+func (s *Store) knows(from chat.Key, id chat.MessageID) (known bool, err error) {
+	s.mu.Lock()
+	_, known = s.fresh[messageKey{from, id}]
+	s.mu.Unlock()
+	if known {
+		return true, nil
+	}
+	err = s.reading(func(k *conn) error {
+		return k.get(`SELECT EXISTS (SELECT 1 FROM people p JOIN messages m ON m.peer = p.n WHERE p.key = ?1 AND m.id = ?2)
+			OR EXISTS (SELECT 1 FROM deleted WHERE id = ?2)`, []any{from[:], id[:]}, &known)
+	})
+	return known, err
+}
+
+// Met notes that somebody known was there, and what they call themselves now. A
+// person is known from the first message on, or from what was decided about them.
+func (s *Store) Met(p chat.Person, now time.Time) error {
+	return s.note(record{kind: met, key: p.Key, received: millis(now), name: p.Name})
+}
+
+// Outbox returns what waits to be sent to somebody, in order, and makes it this
+// process's to send. What another living process sends stays with it, and all that
+// was said after that waits.
+func (s *Store) Outbox(to chat.Key) ([]chat.Saying, error) {
+	if err := s.orphans(); err != nil || !s.Waits(to) {
+		return nil, err
+	}
+	var all []chat.Saying
+	err := s.writing(func() error {
+		var peer int64
+		var elsewhere bool
+		if err := s.write.get(`SELECT n FROM people WHERE key = ?`, []any{to[:]}, &peer); err != nil {
+			return err
+		}
+		err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND peer = ? AND owner NOT IN (0, ?))`,
+			[]any{peer, s.slot.number}, &elsewhere)
+		if err != nil || elsewhere {
+			return err
+		}
+		err = s.write.each(`SELECT m.id, coalesce(r.text, m.text), m.sent, m.room, coalesce(r.head, ''), coalesce(r.clock, 0)
+			FROM messages m LEFT JOIN messages r ON m.room <> '' AND r.peer = -1 AND r.id = m.id
+			WHERE m.status = 0 AND m.peer = ? AND m.owner = 0 ORDER BY m.n`,
+			[]any{peer}, func(scan func(...any) error) error {
+				var id []byte
+				var sent int64
+				m := chat.Saying{To: to}
+				if err := scan(&id, &m.Text, &sent, &m.Room, &m.Head, &m.Clock); err != nil {
+					return err
+				}
+				copy(m.ID[:], id)
+				m.Sent = moment(sent)
+				all = append(all, m)
+				return nil
+			})
+		if err != nil {
+			return err
+		}
+		_, err = s.write.exec(`UPDATE messages SET owner = ? WHERE status = 0 AND peer = ? AND owner = 0`, s.slot.number, peer)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// Release gives back what this process hasn't delivered to somebody: another may.
+func (s *Store) Release(to chat.Key) bool {
+	return nil == s.writing(func() error {
+		_, err := s.write.exec(`UPDATE messages SET owner = 0 WHERE status = 0 AND owner = ?
+			AND peer = (SELECT n FROM people WHERE key = ?)`, s.slot.number, to[:])
+		return err
+	})
+}
+
+// orphans takes over from processes that were killed: their journals go into the
+// database, and what they were sending is anybody's.
+func (s *Store) orphans() error {
+	dir := s.running()
+	left := written(dir)
+	err := s.reading(func(k *conn) error {
+		return k.each(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND owner <> 0`, nil, func(scan func(...any) error) error {
+			var n int
+			err := scan(&n)
+			left[n] = true
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for n := range left {
+		if int64(n) == s.slot.number {
+			continue
+		}
+		dead, err := openSlot(dir, n)
+		if err != nil || dead == nil {
+			continue // it lives
+		}
+		left, err := dead.left()
+		if err == nil {
+			s.writeMu.Lock()
+			err = s.inherit(dead.number, left, dead.empty)
+			s.writeMu.Unlock()
+		}
+		dead.release()
+		if err != nil {
+			return s.explain(err)
+		}
+	}
+	return nil
+}
+
+// inherit carries over what the process in a slot has left behind. The caller has the
+// slot, and the writing connection.
+func (s *Store) inherit(number int64, left []record, done func() error) error {
+	var owns bool
+	if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = ?)`, []any{number}, &owns); err != nil {
+		return err
+	}
+	if len(left) == 0 && !owns {
+		return nil
+	}
+	err := s.write.transact(func() error {
+		if err := s.apply(left, 0); err != nil {
+			return err
+		}
+		_, err := s.write.exec(`UPDATE messages SET owner = 0 WHERE status = 0 AND owner = ?`, number)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return done()
+}
+
+// flusher carries the journal over to the database.
+func (s *Store) flusher() {
+	defer close(s.done)
+	idle := time.NewTimer(idleFor)
+	for {
+		select {
+		case _, ok := <-s.wake:
+			if !ok {
+				return
+			}
+			if !s.gather() {
+				return
+			}
+			if s.Flush() != nil {
+				idle.Reset(tryAgain)
+			} else {
+				idle.Reset(idleFor)
+			}
+		case <-idle.C:
+			if s.Flush() != nil {
+				idle.Reset(tryAgain)
+			} else if more, err := s.index(indexChunk); err == nil && more {
+				idle.Reset(indexStep)
+			}
+		}
+	}
+}
+
+// gather waits for what is written soon after, and reports whether the store is still
+// open: whoever closes it, at the end of a short program, doesn't wait.
+func (s *Store) gather() bool {
+	enough := time.After(groupFor)
+	for {
+		select {
+		case _, ok := <-s.wake:
+			if !ok {
+				return false
+			}
+		case <-enough:
+			return true
+		}
+	}
+}
+
+// Flush makes all that was said and heard visible to other processes. By itself that
+// takes some milliseconds.
+func (s *Store) Flush() error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	return s.explain(s.flush())
+}
+
+// flush is Flush for who has writeMu.
+func (s *Store) flush() error {
+	for range 2 { // what failed before, then what has come since
+		s.mu.Lock()
+		if s.flushing == nil && s.pending != nil {
+			s.flushing, s.pending = s.pending, nil
+			s.slot.swap()
+		}
+		batch := s.flushing
+		s.mu.Unlock()
+		if batch == nil {
+			return nil
+		}
+		err := s.write.transact(func() error { return s.apply(batch, s.slot.number) })
+		s.mu.Lock()
+		if s.broken = s.explain(err); busy(err) && s.slot.size < maxBehind {
+			s.broken = nil
+		}
+		if err == nil {
+			s.flushing = nil
+			err = s.slot.flushed()
+			for i := range batch {
+				delete(s.fresh, messageKey{batch[i].key, batch[i].id})
+			}
+		}
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply writes records, which may be there already, inside a transaction.
+func (s *Store) apply(records []record, owner int64) error {
+	// Most of what is said is delivered before it comes here: one write does.
+	done := map[messageKey]int64{}
+	own := map[messageKey]bool{}
+	for i := range records {
+		switch r := &records[i]; r.kind {
+		case said:
+			own[messageKey{r.key, r.id}] = true
+		case saidIn:
+			for _, to := range r.in.to {
+				own[messageKey{to.Key, r.id}] = true
+			}
+		case delivered:
+			if k := (messageKey{r.key, r.id}); own[k] {
+				done[k] = r.received
+			}
+		}
+	}
+	people := map[chat.Key]*known{}
+	for i := range records {
+		r := &records[i]
+		if r.kind == saidIn {
+			if err := s.applySaidIn(r, done, people, owner); err != nil {
+				return err
+			}
+			continue
+		}
+		k := messageKey{r.key, r.id}
+		p := people[r.key]
+		if p == nil {
+			p = &known{}
+			people[r.key] = p
+		}
+		if err := s.about(r, p); err != nil {
+			return err
+		}
+		var err error
+		switch at, all := done[k]; {
+		case r.kind == said && all:
+			err = s.insert(p.n, r, Done, at, 0)
+		case r.kind == said && r.own:
+			err = s.insert(p.n, r, Queued, 0, owner)
+		case r.kind == said:
+			err = s.insert(p.n, r, Queued, 0, 0)
+		case r.kind == heardIn:
+			err = s.insertIn(p.n, r, r.in, Done, r.received, 0)
+		case r.kind == declined:
+			_, err = s.write.exec(`DELETE FROM messages WHERE peer = ? AND id = ? AND out = 1 AND status = 0`, p.n, r.id[:])
+		case r.kind == heard:
+			err = s.insert(p.n, r, Done, r.received, 0)
+		case r.kind == delivered && !all:
+			_, err = s.write.exec(`UPDATE messages SET status = 1, owner = 0, received = ? WHERE peer = ? AND id = ? AND out = 1`,
+				r.received, p.n, r.id[:])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) insert(peer int64, r *record, status Status, received, owner int64) error {
+	_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner)
+		VALUES (?, ?, ?, '', ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		peer, r.id[:], r.kind == said, r.text, r.sent, received, int(status), owner)
+	return err
+}
+
+// known is a row of people, as far as it takes part in applying records.
+type known struct {
+	n     int64 // 0: not looked for, or not known
+	name  string
+	last  int64
+	faint bool
+}
+
+// about looks up or makes the person of a record, and notes their name and time. It
+// takes something said or heard to become known.
+func (s *Store) about(r *record, p *known) error {
+	if p.n == 0 {
+		err := s.write.get(`SELECT n, name, last, faint FROM people WHERE key = ?`, []any{r.key[:]}, &p.n, &p.name, &p.last, &p.faint)
+		switch {
+		case none(err) && (r.kind == met || r.kind == delivered || r.kind == declined):
+			return nil // or forgotten meanwhile
+		case none(err):
+			p.name, p.last, p.faint = r.name, max(r.sent, r.received), r.kind == saidIn
+			if r.kind == heard || r.kind == heardIn {
+				p.last = r.received
+			}
+			return s.write.get(`INSERT INTO people (key, name, petname, first, last, verified, blocked, faint)
+				VALUES (?, ?, '', ?, ?, 0, 0, ?) RETURNING n`, []any{r.key[:], p.name, p.last, p.last, p.faint}, &p.n)
+		case err != nil:
+			return err
+		}
+	}
+	if p.faint && (r.kind == said || r.kind == heard || r.kind == heardIn) {
+		p.faint = false
+		if _, err := s.write.exec(`UPDATE people SET faint = 0 WHERE n = ?`, p.n); err != nil {
+			return err
+		}
+	}
+	if r.name == "" || (r.kind == said || r.kind == saidIn) && p.name != "" || r.kind == delivered || r.name == p.name && r.received <= p.last+lastStep {
+		return nil
+	}
+	p.name, p.last = r.name, max(p.last, r.received)
+	_, err := s.write.exec(`UPDATE people SET verified = (verified AND name = ?1), name = ?1, last = max(last, ?2) WHERE n = ?3`,
+		p.name, p.last, p.n)
+	return err
+}
+
+// lastStep is how exact a person's last time is kept, in ms.
+const lastStep = 1000
+
+// lately is how old the knowledge may be that nothing waits for somebody: no older
+// than what other processes write may be unseen.
+const lately = 50 * time.Millisecond
+
+// waitsLately is Waits, which it asks only now and then while somebody is talked with.
+func (s *Store) waitsLately(to chat.Key) bool {
+	s.mu.Lock()
+	at, known := s.clear[to]
+	s.mu.Unlock()
+	if known && time.Since(at) < lately {
+		return false
+	}
+	at = time.Now()
+	if s.Waits(to) {
+		return true
+	}
+	s.mu.Lock()
+	clear(s.clear) // they are few who are talked with at once
+	s.clear[to] = at
+	s.mu.Unlock()
+	return false
+}
+
+// Waits reports whether something waits for somebody that this process isn't sending.
+func (s *Store) Waits(to chat.Key) (waits bool) {
+	err := s.reading(func(k *conn) error {
+		return k.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner <> ?
+			AND peer = (SELECT n FROM people WHERE key = ?))`, []any{s.slot.number, to[:]}, &waits)
+	})
+	return err == nil && waits
+}

@@ -1,0 +1,192 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"earshot/chat"
+)
+
+// Status says what has become of a message.
+type Status int
+
+// What can become of a message.
+const (
+	Queued    Status = iota // said, and not known to be delivered
+	Done                    // delivered, or heard
+	Failed                  // not delivered in time
+	Cancelled               // taken back before it was delivered
+)
+
+// String returns the status in one word.
+func (s Status) String() string {
+	return [...]string{"queued", "delivered", "failed", "cancelled"}[s]
+}
+
+// Message is something said or heard.
+type Message struct {
+	N        int64 // counts up in the order they were kept
+	ID       chat.MessageID
+	Peer     chat.Key // who said it, or to whom; the zero Key: whoever has the name
+	Name     string   // the peer's, unsanitised
+	Out      bool     // said here
+	Text     string   // as it came
+	Sent     time.Time
+	Received time.Time // heard, or known to be delivered; zero: not yet
+	Status   Status
+	Room     string // handle of the room it was said in; empty: between two
+	Clock    uint64 // where it stands there
+}
+
+// Filter picks messages. Its zero value picks all.
+type Filter struct {
+	Peer   chat.Key  // between this person and us; zero: all, those of rooms too
+	Room   string    // said in the room with that handle, or name
+	Since  time.Time // heard or said not before
+	After  int64     // with a greater N
+	Before int64     // with a smaller N; 0: any
+	Search string    // with all these words; a star stands for the rest of one
+	Limit  int       // only the last so many, in a search the best; 0: all
+	First  bool      // Limit keeps the first ones instead
+}
+
+const columns = `m.n, m.id, coalesce(p.key, x''), coalesce(p.name, m.name), m.out,
+	CASE WHEN m.text = '' THEN coalesce((SELECT r.text FROM messages r WHERE r.peer = -1 AND r.id = m.id), '') ELSE m.text END,
+	m.sent, m.received, m.status, m.room, m.clock
+	FROM messages m LEFT JOIN people p ON p.n = m.peer`
+
+// at is when a message was said or heard; there is an index of it.
+const at = `(CASE WHEN out THEN sent ELSE received END)`
+
+func (f *Filter) where() (string, []any) {
+	conds, args := []string{"(m.room = '' OR m.out = 0 OR m.peer = -1)"}, []any(nil)
+	if !f.Peer.IsZero() {
+		conds, args = append(conds, "m.room = '' AND m.peer = (SELECT n FROM people WHERE key = ?)"), append(args, f.Peer[:])
+	}
+	if f.Room != "" {
+		conds, args = append(conds, "(m.room = ? OR m.room GLOB ?)"), append(args, f.Room, f.Room+"·*")
+	}
+	if !f.Since.IsZero() {
+		conds = append(conds, at+" >= ?")
+		args = append(args, millis(f.Since))
+	}
+	if f.After > 0 {
+		conds, args = append(conds, "m.n > ?"), append(args, f.After)
+	}
+	if f.Before > 0 {
+		conds, args = append(conds, "m.n < ?"), append(args, f.Before)
+	}
+	return strings.Join(conds, " AND "), args
+}
+
+// fewSince is up to how many messages since a time are looked for by their times.
+const fewSince = 10_000
+
+// bounded is where for a query that goes through messages from the newest on: it ends
+// early where few are new enough.
+func (f *Filter) bounded(k *conn) (string, []any, error) {
+	where, args := f.where()
+	if f.Since.IsZero() {
+		return where, args, nil
+	}
+	var count, first int64
+	err := k.get(`SELECT count(*), coalesce(min(n), 0) FROM (SELECT n FROM messages WHERE `+at+` >= ? LIMIT ?)`,
+		[]any{millis(f.Since), fewSince}, &count, &first)
+	if err == nil && count < fewSince {
+		where, args = where+" AND m.n >= ?", append(args, first)
+	}
+	return where, args, err
+}
+
+// Log returns messages, the oldest first; in a search the best last.
+func (s *Store) Log(f Filter) (all []Message, err error) {
+	if f.Search != "" {
+		all, err = s.find(&f)
+	} else {
+		err = s.reading(func(k *conn) error {
+			where, args, err := f.bounded(k)
+			if err != nil {
+				return err
+			}
+			query := `SELECT ` + columns + ` WHERE ` + where + ` ORDER BY m.n`
+			if !f.First {
+				query += ` DESC`
+			}
+			if f.Limit > 0 {
+				query += fmt.Sprintf(" LIMIT %d", f.Limit)
+			}
+			return k.each(query, args, func(scan func(...any) error) error {
+				m, err := scanMessage(scan)
+				all = append(all, m)
+				return err
+			})
+		})
+	}
+	if f.Limit > 0 && len(all) > f.Limit {
+		all = all[:f.Limit]
+	}
+	if !f.First || f.Search != "" {
+		slices.Reverse(all)
+	}
+	if f.Room != "" && f.Search == "" {
+		inOrder(all)
+	}
+	return all, err
+}
+
+func scanMessage(scan func(...any) error) (m Message, err error) {
+	var id, key []byte
+	var sent, received int64
+	err = scan(&m.N, &id, &key, &m.Name, &m.Out, &m.Text, &sent, &received, &m.Status, &m.Room, &m.Clock)
+	copy(m.ID[:], id)
+	copy(m.Peer[:], key)
+	m.Sent, m.Received = moment(sent), moment(received)
+	return m, err
+}
+
+// remembered is how long a deleted message that was heard is still known, should it
+// come again: as long as anybody tries to deliver it, and a day.
+const remembered = Expiry + 24*time.Hour
+
+// Delete removes messages that aren't waiting to be sent, and gives their space back
+// to the disk. It returns how many they were. Search and Limit don't count.
+func (s *Store) Delete(f Filter, now time.Time) (count int64, err error) {
+	if err := s.orphans(); err != nil { // or what they have written would come back
+		return 0, err
+	}
+	where, args := f.where()
+	err = s.writing(func() error {
+		pick := `SELECT m.n FROM messages m WHERE m.status <> 0 AND NOT (m.peer = -1 AND ` + waited + `) AND ` + where
+		for _, query := range []string{
+			`INSERT OR IGNORE INTO deleted SELECT id, received FROM messages WHERE out = 0 AND n IN (` + pick + `)`,
+			`DELETE FROM search WHERE rowid <= (SELECT n FROM searchable) AND rowid IN (` + pick + `)`,
+			`DELETE FROM messages WHERE n IN (` + pick + `)`,
+		} {
+			if count, err = s.write.exec(query, args...); err != nil {
+				return err
+			}
+		}
+		if _, err := s.write.exec(`DELETE FROM deleted WHERE received < ?`, millis(now.Add(-remembered))); err != nil {
+			return err
+		}
+		// Numbers may be given again.
+		if _, err := s.write.exec(`UPDATE views SET seen = min(seen, coalesce((SELECT max(n) FROM messages), 0))`); err != nil {
+			return err
+		}
+		_, err := s.write.exec(`UPDATE searchable SET n = min(n, coalesce((SELECT max(n) FROM messages), 0))`)
+		return err
+	})
+	if err != nil || count == 0 {
+		return count, err
+	}
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	for _, query := range []string{`INSERT INTO search (search) VALUES ('optimize')`, `VACUUM`, `PRAGMA wal_checkpoint (TRUNCATE)`} {
+		if _, err := s.write.c.ExecContext(ctx, query); err != nil {
+			return count, s.explain(err)
+		}
+	}
+	return count, nil
+}

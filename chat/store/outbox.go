@@ -1,0 +1,167 @@
+package store
+
+import (
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"earshot/chat"
+)
+
+// Expiry is how long a message waits to be delivered before it fails.
+const Expiry = 7 * 24 * time.Hour
+
+// Errors of what is asked of the outbox.
+var (
+	ErrNotQueued = errors.New("the message isn't waiting to be sent")
+	ErrBusy      = errors.New("another process is sending the message")
+)
+
+// Expire makes fail what has waited too long and nobody is sending. It returns how
+// many messages those are.
+func (s *Store) Expire(now time.Time) (n int64, err error) {
+	var old bool
+	before := millis(now.Add(-Expiry))
+	err = s.reading(func(k *conn) error {
+		return k.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = 0 AND sent < ?)`, []any{before}, &old)
+	})
+	if err != nil || !old {
+		return 0, err
+	}
+	err = s.writing(func() error {
+		n, err = s.write.exec(`UPDATE messages SET status = 2 WHERE status = 0 AND owner = 0 AND sent < ?`, before)
+		return err
+	})
+	return n, err
+}
+
+// Undelivered returns what was said and isn't delivered, the oldest first: what is
+// queued, has failed, or was cancelled.
+func (s *Store) Undelivered() (all []Message, err error) {
+	if err := s.orphans(); err != nil {
+		return nil, err
+	}
+	err = s.reading(func(k *conn) error {
+		all = nil
+		return k.each(`SELECT `+columns+` WHERE m.status <> 1 ORDER BY m.n`, nil, func(scan func(...any) error) error {
+			m, err := scanMessage(scan)
+			all = append(all, m)
+			return err
+		})
+	})
+	return all, err
+}
+
+// Queue keeps a message that isn't being sent: for somebody, or with a zero key for
+// whoever is first met under the person's name.
+func (s *Store) Queue(to chat.Person, text string, now time.Time) (chat.MessageID, error) {
+	var id chat.MessageID
+	_, _ = rand.Read(id[:])
+	return id, s.writing(func() error {
+		var n int64
+		name := to.Name
+		if !to.Key.IsZero() {
+			var err error
+			if n, err = s.know(to, now); err != nil {
+				return err
+			}
+			name = ""
+		}
+		_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner)
+			VALUES (?, ?, 1, ?, ?, ?, 0, 0, 0)`, n, id[:], name, text, millis(now))
+		return err
+	})
+}
+
+// Awaited returns the names under which somebody never met is waited for.
+func (s *Store) Awaited() (names []string, err error) {
+	err = s.reading(func(k *conn) error {
+		names = nil
+		return k.each(`SELECT DISTINCT name FROM messages WHERE status = 0 AND peer = 0`, nil, func(scan func(...any) error) error {
+			var name string
+			err := scan(&name)
+			names = append(names, name)
+			return err
+		})
+	})
+	return names, err
+}
+
+// Adopt gives what waits for a name to the person who has been met under it.
+func (s *Store) Adopt(name string, p chat.Person, now time.Time) error {
+	return s.writing(func() error {
+		n, err := s.know(p, now)
+		if err == nil {
+			_, err = s.write.exec(`UPDATE messages SET peer = ?, name = '' WHERE status = 0 AND peer = 0 AND name = ?`, n, name)
+		}
+		return err
+	})
+}
+
+// Cancel takes a message back that nobody is sending: its status becomes Failed
+// or Cancelled, as said. It fails with ErrBusy or ErrNotQueued.
+func (s *Store) Cancel(id chat.MessageID, as Status) error {
+	if err := s.orphans(); err != nil {
+		return err
+	}
+	return s.change(id, `UPDATE messages SET status = ? WHERE status = 0 AND id = ? AND out = 1 AND owner = 0`, int(as), id[:])
+}
+
+// Retry queues a message again that failed or was cancelled, as if said now.
+func (s *Store) Retry(id chat.MessageID, now time.Time) error {
+	return s.change(id, `UPDATE messages SET status = 0, sent = ? WHERE status <> 1 AND id = ? AND out = 1 AND status IN (2, 3)`, millis(now), id[:])
+}
+
+func (s *Store) change(id chat.MessageID, query string, args ...any) error {
+	return s.writing(func() error {
+		n, err := s.write.exec(query, args...)
+		if err != nil || n > 0 {
+			return err
+		}
+		var sending bool
+		if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND id = ? AND out = 1 AND owner <> 0)`,
+			[]any{id[:]}, &sending); err != nil {
+			return err
+		}
+		if sending {
+			return ErrBusy
+		}
+		return ErrNotQueued
+	})
+}
+
+// Fate returns what has become of a message that was said to somebody.
+func (s *Store) Fate(to chat.Key, id chat.MessageID) (status Status, err error) {
+	err = s.reading(func(k *conn) error {
+		return k.get(`SELECT status FROM messages WHERE id = ? AND peer = (SELECT n FROM people WHERE key = ?)`, []any{id[:], to[:]}, &status)
+	})
+	if none(err) {
+		err = ErrNotQueued
+	}
+	return status, err
+}
+
+// Waiting returns to whom something waits that this process isn't sending.
+func (s *Store) Waiting() (keys []chat.Key, err error) {
+	if err := s.orphans(); err != nil {
+		return nil, err
+	}
+	err = s.reading(func(k *conn) error {
+		keys = nil
+		return k.each(`SELECT DISTINCT p.key FROM messages m JOIN people p ON p.n = m.peer WHERE m.status = 0 AND m.owner <> ?`,
+			[]any{s.slot.number}, func(scan func(...any) error) error {
+				var key []byte
+				err := scan(&key)
+				keys = append(keys, chat.Key(key))
+				return err
+			})
+	})
+	return keys, err
+}
+
+// Err returns why what is said and heard can't be kept at present; nil: it can.
+func (s *Store) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
+}

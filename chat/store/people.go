@@ -1,0 +1,106 @@
+package store
+
+import (
+	"time"
+
+	"earshot/chat"
+)
+
+// Person is somebody known: who has said something, or to whom, or about whom
+// something was decided.
+type Person struct {
+	Key      chat.Key
+	Name     string // what they last called themselves: unsanitised, and not unique
+	Petname  string // what they are called here; empty: as they call themselves
+	First    time.Time
+	Last     time.Time
+	Verified bool // their safety words were compared, and their name is the same since
+	Blocked  bool
+}
+
+// People returns everybody known, those last there first.
+func (s *Store) People() (all []Person, err error) {
+	err = s.reading(func(k *conn) error {
+		all = nil
+		return k.each(`SELECT key, name, petname, first, last, verified, blocked FROM people WHERE NOT faint ORDER BY last DESC, n DESC`, nil,
+			func(scan func(...any) error) error {
+				var p Person
+				var key []byte
+				var first, last int64
+				err := scan(&key, &p.Name, &p.Petname, &first, &last, &p.Verified, &p.Blocked)
+				copy(p.Key[:], key)
+				p.First, p.Last = moment(first), moment(last)
+				all = append(all, p)
+				return err
+			})
+	})
+	return all, err
+}
+
+// decide changes what is recorded about somebody, who is known from then on.
+func (s *Store) decide(p chat.Person, now time.Time, change string, value any) error {
+	return s.writing(func() error {
+		if _, err := s.know(p, now); err != nil {
+			return err
+		}
+		_, err := s.write.exec(`UPDATE people SET `+change+` = ? WHERE key = ?`, value, p.Key[:])
+		return err
+	})
+}
+
+// know returns the number of somebody, made if need be, inside a transaction.
+func (s *Store) know(p chat.Person, now time.Time) (n int64, err error) {
+	_, err = s.write.exec(`INSERT INTO people (key, name, petname, first, last, verified, blocked)
+		VALUES (?, ?, '', ?, ?, 0, 0) ON CONFLICT DO NOTHING`, p.Key[:], p.Name, millis(now), millis(now))
+	if err == nil {
+		_, err = s.write.exec(`UPDATE people SET faint = 0 WHERE key = ? AND faint`, p.Key[:])
+	}
+	if err == nil {
+		err = s.write.get(`SELECT n FROM people WHERE key = ?`, []any{p.Key[:]}, &n)
+	}
+	return n, err
+}
+
+// SetPetname says what somebody is called here; empty: as they call themselves.
+func (s *Store) SetPetname(p chat.Person, name string, now time.Time) error {
+	return s.decide(p, now, "petname", name)
+}
+
+// SetVerified says whether somebody's safety words were compared.
+func (s *Store) SetVerified(p chat.Person, yes bool, now time.Time) error {
+	return s.decide(p, now, "verified", yes)
+}
+
+// SetBlocked says whether to have nothing to do with somebody.
+func (s *Store) SetBlocked(p chat.Person, yes bool, now time.Time) error {
+	return s.decide(p, now, "blocked", yes)
+}
+
+// Forget removes somebody, all that was said with them, and what waits for them.
+func (s *Store) Forget(key chat.Key, now time.Time) error {
+	err := s.writing(func() error { // and nobody sends it any more
+		_, err := s.write.exec(`UPDATE messages SET status = 3, owner = 0 WHERE status = 0 AND peer = (SELECT n FROM people WHERE key = ?)`, key[:])
+		return err
+	})
+	if err == nil {
+		_, err = s.Delete(Filter{Peer: key}, now)
+	}
+	if err != nil {
+		return err
+	}
+	return s.writing(func() error {
+		_, err := s.write.exec(`INSERT OR IGNORE INTO deleted SELECT id, received FROM messages WHERE out = 0
+			AND peer = (SELECT n FROM people WHERE key = ?)`, key[:])
+		if err != nil {
+			return err
+		}
+		_, err = s.write.exec(`DELETE FROM messages WHERE peer = (SELECT n FROM people WHERE key = ?)`, key[:])
+		if err == nil {
+			_, err = s.write.exec(`DELETE FROM people WHERE key = ?`, key[:])
+		}
+		if err == nil {
+			_, err = s.write.exec(`DELETE FROM views WHERE conversation = ?`, key.String())
+		}
+		return err
+	})
+}

@@ -1,0 +1,308 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+
+	"earshot/chat"
+	"earshot/chat/room"
+)
+
+// inRoom is what a record has besides, when it is of a room.
+type inRoom struct {
+	room  string // handle
+	head  string
+	clock uint64
+	to    []member
+}
+
+// member is somebody whom something said in a room is for.
+type member struct {
+	chat.Person
+	own bool // this process sends it to them
+}
+
+func (in *inRoom) encode(b []byte) []byte {
+	for _, s := range []string{in.room, in.head} {
+		b = append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
+	}
+	b = binary.BigEndian.AppendUint64(b, in.clock)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(in.to)))
+	for _, m := range in.to {
+		own := byte(0)
+		if m.own {
+			own = 1
+		}
+		b = append(append(b, m.Key[:]...), own, byte(len(m.Name)))
+		b = append(b, m.Name...)
+	}
+	return b
+}
+
+// decodeIn reads what encode wrote, and returns what follows; nil when it isn't whole.
+func decodeIn(b []byte) (*inRoom, []byte) {
+	in := &inRoom{}
+	whole := true
+	next := func(n int) (part []byte) {
+		if whole = whole && n <= len(b); !whole {
+			return make([]byte, min(n, math.MaxUint16))
+		}
+		part, b = b[:n], b[n:]
+		return part
+	}
+	in.room = string(next(int(binary.BigEndian.Uint16(next(2)))))
+	in.head = string(next(int(binary.BigEndian.Uint16(next(2)))))
+	in.clock = binary.BigEndian.Uint64(next(8))
+	for range binary.BigEndian.Uint32(next(4)) {
+		m := member{Person: chat.Person{Key: chat.Key(next(32))}}
+		m.own = next(1)[0] == 1
+		if m.Name = string(next(int(next(1)[0]))); !whole {
+			break
+		}
+		in.to = append(in.to, m)
+	}
+	if !whole {
+		return nil, nil
+	}
+	return in, b
+}
+
+// SaidIn implements [chat.Store].
+func (s *Store) SaidIn(m chat.Saying, to []chat.Person) (own []bool, err error) {
+	elsewhere := map[chat.Key]bool{}
+	err = s.reading(func(k *conn) error {
+		return k.each(`SELECT DISTINCT p.key FROM messages m JOIN people p ON p.n = m.peer WHERE m.status = 0 AND m.owner <> ?`,
+			[]any{s.slot.number}, func(scan func(...any) error) error {
+				var key []byte
+				err := scan(&key)
+				elsewhere[chat.Key(key)] = true
+				return err
+			})
+	})
+	if err != nil {
+		return nil, err
+	}
+	in := &inRoom{room: m.Room, head: m.Head, clock: m.Clock}
+	all := true
+	for _, p := range to {
+		mine := !elsewhere[p.Key]
+		all = all && mine
+		own = append(own, mine)
+		in.to = append(in.to, member{p, mine})
+	}
+	if err := s.note(record{kind: saidIn, id: m.ID, sent: millis(m.Sent), text: m.Text, in: in}); err != nil {
+		return nil, err
+	}
+	if !all {
+		_ = s.Flush() // whoever claims it must see it; it is kept in any case
+	}
+	return own, nil
+}
+
+// applySaidIn writes what was said in a room: the text once, and who it is for.
+func (s *Store) applySaidIn(r *record, done map[messageKey]int64, people map[chat.Key]*known, owner int64) error {
+	if err := s.insertIn(-1, r, r.in, Done, 0, 0); err != nil {
+		return err
+	}
+	for _, to := range r.in.to {
+		p := people[to.Key]
+		if p == nil {
+			p = &known{}
+			people[to.Key] = p
+		}
+		one := record{kind: saidIn, key: to.Key, id: r.id, sent: r.sent, name: to.Name}
+		if err := s.about(&one, p); err != nil {
+			return err
+		}
+		status, owned := Queued, int64(0)
+		at, all := done[messageKey{to.Key, r.id}]
+		switch {
+		case all:
+			status = Done
+		case to.own:
+			owned = owner
+		}
+		if err := s.insertIn(p.n, &one, &inRoom{room: r.in.room}, status, at, owned); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) insertIn(peer int64, r *record, in *inRoom, status Status, received, owner int64) error {
+	_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, room, head, clock)
+		VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		peer, r.id[:], r.kind == saidIn, r.text, r.sent, received, int(status), owner, in.room, []byte(in.head), int64(in.clock))
+	return err
+}
+
+// HeardIn implements [chat.Store].
+func (s *Store) HeardIn(from chat.Person, m chat.Saying, received time.Time) (fresh bool, err error) {
+	if known, err := s.knows(from.Key, m.ID); err != nil || known {
+		return false, err
+	}
+	return true, s.note(record{
+		kind: heardIn, key: from.Key, id: m.ID, sent: millis(m.Sent), received: millis(received), name: from.Name, text: m.Text,
+		in: &inRoom{room: m.Room, head: m.Head, clock: m.Clock},
+	})
+}
+
+// Decline implements [chat.Store].
+func (s *Store) Decline(to chat.Key, id chat.MessageID, now time.Time) error {
+	return s.note(record{kind: declined, key: to, id: id, received: millis(now)})
+}
+
+// Share implements [chat.Store].
+func (s *Store) Share(name string, to chat.Person, since time.Time) (all []chat.Saying, err error) {
+	if !s.Spoke(name, since) {
+		return nil, nil
+	}
+	err = s.writing(func() error {
+		all = nil
+		now := time.Now().UnixMilli()
+		_, err := s.write.exec(`INSERT INTO people (key, name, petname, first, last, verified, blocked, faint)
+			VALUES (?, ?, '', ?, ?, 0, 0, 1) ON CONFLICT DO NOTHING`, to.Key[:], to.Name, now, now)
+		if err != nil {
+			return err
+		}
+		var peer int64
+		if err := s.write.get(`SELECT n FROM people WHERE key = ?`, []any{to.Key[:]}, &peer); err != nil {
+			return err
+		}
+		err = s.write.each(`SELECT id, text, sent, head, clock FROM messages m WHERE room = ? AND peer = -1 AND sent >= ?
+			AND NOT EXISTS (SELECT 1 FROM messages d WHERE d.peer = ? AND d.id = m.id) ORDER BY clock DESC LIMIT ?`,
+			[]any{name, millis(since), peer, room.MaxRecent}, func(scan func(...any) error) error {
+				var id []byte
+				var sent int64
+				m := chat.Saying{To: to.Key, Name: to.Name, Room: name}
+				err := scan(&id, &m.Text, &sent, &m.Head, &m.Clock)
+				copy(m.ID[:], id)
+				m.Sent = moment(sent)
+				all = append(all, m)
+				return err
+			})
+		slices.Reverse(all)
+		for _, m := range all {
+			if err == nil {
+				_, err = s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, room, late)
+					VALUES (?, ?, 1, '', '', ?, 0, 0, ?, ?, 1) ON CONFLICT DO NOTHING`, peer, m.ID[:], millis(m.Sent), s.slot.number, name)
+			}
+		}
+		return err
+	})
+	return all, err
+}
+
+// Spoke implements [chat.Store].
+func (s *Store) Spoke(name string, since time.Time) (spoke bool) {
+	if s.Flush() != nil {
+		return false
+	}
+	err := s.reading(func(k *conn) error {
+		return k.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE room = ? AND peer = -1 AND (out = 0 OR peer = -1) AND sent >= ?)`,
+			[]any{name, millis(since)}, &spoke)
+	})
+	return err == nil && spoke
+}
+
+// maxTail is how many messages Tail returns at most.
+const maxTail = 1000
+
+// Tail implements [chat.Store].
+func (s *Store) Tail(name string, since time.Time) (all []chat.Trace, err error) {
+	if err := s.Flush(); err != nil {
+		return nil, err
+	}
+	err = s.reading(func(k *conn) error {
+		all = nil
+		return k.each(`SELECT m.id, coalesce(p.key, x''), m.clock, m.head FROM messages m LEFT JOIN people p ON p.n = m.peer
+			WHERE m.room = ? AND m.room <> '' AND (m.out = 0 OR m.peer = -1) AND m.sent >= ? ORDER BY m.clock DESC, m.id DESC LIMIT ?`,
+			[]any{name, millis(since), maxTail}, func(scan func(...any) error) error {
+				var id, key []byte
+				var t chat.Trace
+				err := scan(&id, &key, &t.Clock, &t.Head)
+				copy(t.ID[:], id)
+				copy(t.From[:], key)
+				all = append(all, t)
+				return err
+			})
+	})
+	slices.Reverse(all)
+	return all, err
+}
+
+// waited is true of a message of a room that still waits for a member.
+const waited = `EXISTS (SELECT 1 FROM messages d WHERE d.id = m.id AND d.room <> '' AND d.out = 1 AND d.status = 0)`
+
+// inOrder puts messages of a room in the order of their clocks (SPEC §13.6).
+func inOrder(all []Message) {
+	slices.SortStableFunc(all, func(a, b Message) int {
+		return cmp.Or(cmp.Compare(a.Clock, b.Clock), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+}
+
+// Delivery returns how many of the members whom a message said in a room was for have it,
+// of how many, and who is missing. Those who came later don't count.
+func (s *Store) Delivery(id chat.MessageID) (delivered, total int, missing []chat.Person, err error) {
+	if err := s.Flush(); err != nil {
+		return 0, 0, nil, err
+	}
+	err = s.reading(func(k *conn) error {
+		delivered, total, missing = 0, 0, nil
+		return k.each(`SELECT p.key, p.name, m.status FROM messages m JOIN people p ON p.n = m.peer
+			WHERE m.id = ? AND m.room <> '' AND m.out = 1 AND NOT m.late AND m.status <> 3 ORDER BY p.n`, []any{id[:]},
+			func(scan func(...any) error) error {
+				var key []byte
+				var p chat.Person
+				var status Status
+				err := scan(&key, &p.Name, &status)
+				copy(p.Key[:], key)
+				if total++; status == Done {
+					delivered++
+				} else {
+					missing = append(missing, p)
+				}
+				return err
+			})
+	})
+	return delivered, total, missing, err
+}
+
+// Room is a room that was joined or left.
+type Room struct {
+	chat.Membership
+	Joined bool
+}
+
+// Rooms returns the rooms that were joined or left, by name.
+func (s *Store) Rooms() (all []Room, err error) {
+	err = s.reading(func(k *conn) error {
+		all = nil
+		return k.each(`SELECT name, key, joined FROM rooms ORDER BY name`, nil, func(scan func(...any) error) error {
+			var r Room
+			var key []byte
+			err := scan(&r.Name, &key, &r.Joined)
+			copy(r.Key[:], key)
+			all = append(all, r)
+			return err
+		})
+	})
+	return all, err
+}
+
+// SetRoom remembers a room as joined or left.
+func (s *Store) SetRoom(m chat.Membership, joined bool) error {
+	var key []byte
+	if !m.Key.IsZero() {
+		key = m.Key[:]
+	}
+	return s.writing(func() error {
+		_, err := s.write.exec(`INSERT INTO rooms (name, key, joined) VALUES (?, coalesce(?, x''), ?)
+			ON CONFLICT (name) DO UPDATE SET key = excluded.key, joined = excluded.joined`, m.Name, key, joined)
+		return err
+	})
+}

@@ -1,0 +1,232 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"earshot/chat"
+	"earshot/chat/room"
+)
+
+func somebody(n byte, name string) chat.Person { return chat.Person{Key: key(n), Name: name} }
+
+var trio = []chat.Person{somebody(1, "ana"), somebody(2, "bob"), somebody(3, "carol")}
+
+func saying(n int, clock uint64) chat.Saying {
+	return chat.Saying{ID: id(n), Text: fmt.Sprint("message ", n), Sent: now, Room: room.Here, Head: "head", Clock: clock}
+}
+
+func delivery(t *testing.T, s *Store, n int) (delivered, total int, missing []string) {
+	t.Helper()
+	delivered, total, people, err := s.Delivery(id(n))
+	check(t, err)
+	for _, p := range people {
+		missing = append(missing, p.Name)
+	}
+	return delivered, total, missing
+}
+
+// What is said in a room is kept once, and waits for each member by itself.
+func TestSaidIn(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if own := must[[]bool](t)(s.SaidIn(saying(1, 10), trio)); !slices.Equal(own, []bool{true, true, true}) {
+		t.Errorf("may send at once: %v", own)
+	}
+	check(t, s.Delivered(key(2), id(1), now))
+	if n, of, missing := delivery(t, s, 1); n != 1 || of != 3 || !slices.Equal(missing, []string{"ana", "carol"}) {
+		t.Errorf("%d of %d, missing %v", n, of, missing)
+	}
+	check(t, s.Close())
+
+	s = open(t, dir)
+	if people := must[[]Person](t)(s.People()); len(people) > 0 {
+		t.Errorf("known for something said in a room: %v", people)
+	}
+	if all := must[[]Message](t)(s.Log(Filter{})); len(all) != 1 || all[0].Text != "message 1" || all[0].Room != room.Here || !all[0].Out || all[0].Clock != 10 {
+		t.Errorf("the log: %+v", all)
+	}
+	if all := must[[]Message](t)(s.Undelivered()); len(all) != 2 || all[0].Text != "message 1" || all[0].Peer != key(1) || all[0].Room != room.Here {
+		t.Errorf("the outbox: %+v", all)
+	}
+	if s.Waits(key(2)) || !s.Waits(key(3)) {
+		t.Error("waits for who has it, or not for who hasn't")
+	}
+	_, err := s.Said(chat.Saying{To: key(1), ID: id(2), Text: "between us", Sent: now})
+	check(t, err)
+	all := must[[]chat.Saying](t)(s.Outbox(key(1)))
+	want := saying(1, 10)
+	want.To = key(1)
+	want.Sent = all[0].Sent
+	if len(all) != 2 || all[0] != want || all[1].Text != "between us" || all[1].Room != "" {
+		t.Errorf("to be sent: %+v", all)
+	}
+	// Something waits for carol that nobody sends: what is said now must come after it.
+	if own := must[[]bool](t)(s.SaidIn(saying(3, 11), trio)); !slices.Equal(own, []bool{true, true, false}) {
+		t.Errorf("may send at once: %v", own)
+	}
+	check(t, s.Decline(key(2), id(3), now))
+	if n, of, missing := delivery(t, s, 3); n != 0 || of != 2 || len(missing) != 2 {
+		t.Errorf("%d of %d, missing %v", n, of, missing)
+	}
+	if _, err := s.Expire(now.Add(Expiry + time.Hour)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Members of a process that was killed are sent to by the next.
+func TestSaidInKilled(t *testing.T) {
+	dir := t.TempDir()
+	check(t, open(t, dir).Close())
+	leaves(t, dir, 4,
+		record{kind: saidIn, id: id(1), sent: millis(now), text: "said", in: &inRoom{room: room.Here, head: "head", clock: 5, to: []member{{trio[0], true}, {trio[1], true}}}},
+		record{kind: delivered, key: key(1), id: id(1), received: millis(now)},
+		record{kind: heardIn, key: key(2), id: id(2), name: "bob", text: "heard", received: millis(now), in: &inRoom{room: room.Here, clock: 6}},
+		record{kind: declined, key: key(9), id: id(1)})
+	s := open(t, dir)
+	if n, of, missing := delivery(t, s, 1); n != 1 || of != 2 || !slices.Equal(missing, []string{"bob"}) {
+		t.Errorf("%d of %d, missing %v", n, of, missing)
+	}
+	if all := must[[]chat.Saying](t)(s.Outbox(key(2))); len(all) != 1 || all[0].Text != "said" || all[0].Head != "head" {
+		t.Errorf("to be sent: %+v", all)
+	}
+	if must[bool](t)(s.HeardIn(trio[1], saying(2, 6), now)) {
+		t.Error("taken again")
+	}
+	if people := must[[]Person](t)(s.People()); len(people) != 1 || people[0].Name != "bob" {
+		t.Errorf("known: %v", people)
+	}
+}
+
+func TestHeardIn(t *testing.T) {
+	s := open(t, t.TempDir())
+	for i, clock := range []uint64{30, 10, 20} {
+		if !must[bool](t)(s.HeardIn(trio[i], saying(i, clock), now)) || must[bool](t)(s.HeardIn(trio[i], saying(i, clock), now)) {
+			t.Errorf("message %d is new twice, or never", i)
+		}
+	}
+	private := saying(7, 15)
+	private.Room = "#dev·0123456789abcdef"
+	must[bool](t)(s.HeardIn(trio[0], private, now))
+	must[bool](t)(s.Heard(trio[0], id(8), "between us", now, now))
+	check(t, s.Flush())
+	for _, tt := range []struct {
+		what string
+		f    Filter
+		want []string
+	}{
+		{"the lobby, by the clocks", Filter{Room: room.Here}, []string{"message 1", "message 2", "message 0"}},
+		{"a private room, by its name", Filter{Room: "#dev"}, []string{"message 7"}},
+		{"another room", Filter{Room: "#de"}, nil},
+		{"with one", Filter{Peer: key(1)}, []string{"between us"}},
+		{"all", Filter{}, []string{"message 0", "message 1", "message 2", "message 7", "between us"}},
+		{"a search", Filter{Room: room.Here, Search: "message"}, []string{"message 0", "message 1", "message 2"}},
+	} {
+		got := texts(must[[]Message](t)(s.Log(tt.f)))
+		if tt.f.Search != "" {
+			slices.Sort(got)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", tt.what, got, tt.want)
+		}
+	}
+	tail := must[[]chat.Trace](t)(s.Tail(room.Here, now))
+	if len(tail) != 3 || tail[0] != (chat.Trace{ID: id(1), From: key(2), Clock: 10, Head: "head"}) || tail[2].Clock != 30 {
+		t.Errorf("the tail: %+v", tail)
+	}
+	if n := must[int64](t)(s.Delete(Filter{Room: room.Here}, now)); n != 3 {
+		t.Errorf("%d deleted", n)
+	}
+	if must[bool](t)(s.HeardIn(trio[1], saying(1, 10), now)) {
+		t.Error("what is deleted is taken again")
+	}
+	check(t, s.Forget(key(1), now))
+	if all := must[[]Message](t)(s.Log(Filter{})); len(all) > 0 {
+		t.Errorf("left of who is forgotten: %+v", all)
+	}
+	if must[bool](t)(s.HeardIn(trio[0], private, now)) {
+		t.Error("what the forgotten have said is taken again")
+	}
+}
+
+// Who comes late is given what they weren't told, once.
+func TestShare(t *testing.T) {
+	s := open(t, t.TempDir())
+	for n := range room.MaxRecent + 10 {
+		m := saying(n, uint64(n))
+		m.Sent = now.Add(time.Duration(n) * time.Second)
+		must[[]bool](t)(s.SaidIn(m, trio[:1]))
+	}
+	if s.Spoke("#dev", now) || !s.Spoke(room.Here, now) || s.Spoke(room.Here, now.Add(time.Hour)) {
+		t.Error("has said something where or when it has not")
+	}
+	if all := must[[]chat.Saying](t)(s.Share(room.Here, trio[0], now)); len(all) > 0 {
+		t.Errorf("%d given to who was told", len(all))
+	}
+	all := must[[]chat.Saying](t)(s.Share(room.Here, trio[1], now.Add(50*time.Second)))
+	if len(all) != room.MaxRecent+10-50 || all[0].ID != id(50) || all[0].Head != "head" || all[0].To != key(2) {
+		t.Errorf("%d given, the first %+v", len(all), all[0])
+	}
+	if again := must[[]chat.Saying](t)(s.Share(room.Here, trio[1], now.Add(50*time.Second))); len(again) > 0 {
+		t.Errorf("%d given again", len(again))
+	}
+	if all := must[[]chat.Saying](t)(s.Share(room.Here, trio[2], now)); len(all) != room.MaxRecent || all[0].ID != id(10) {
+		t.Errorf("%d given", len(all))
+	}
+	if n, of, _ := delivery(t, s, 60); n != 0 || of != 1 {
+		t.Errorf("%d of %d: who came late counts", n, of)
+	}
+	if !s.Release(key(2)) || len(must[[]chat.Saying](t)(s.Outbox(key(2)))) != len(all) {
+		t.Error("what was given up isn't sent again")
+	}
+}
+
+func TestRoomsRemembered(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	private := chat.Membership{Name: "#dev", Key: room.Key{7}}
+	check(t, s.SetRoom(private, true))
+	check(t, s.SetRoom(chat.Membership{Name: room.Here}, false))
+	check(t, s.Close())
+	all := must[[]Room](t)(open(t, dir).Rooms())
+	if !slices.Equal(all, []Room{{Membership: private, Joined: true}, {Membership: chat.Membership{Name: room.Here}}}) {
+		t.Errorf("%+v", all)
+	}
+}
+
+// Whatever is in a journal, reading it neither panics nor makes up what isn't there.
+func FuzzRoomRecord(f *testing.F) {
+	r := record{seq: 1, kind: saidIn, id: id(1), text: "text", in: &inRoom{room: room.Here, head: "head", to: []member{{trio[0], true}}}}
+	f.Add(r.in.encode(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in, rest := decodeIn(b)
+		if in == nil {
+			return
+		}
+		if again := append(in.encode(nil), rest...); len(again) != len(b) {
+			t.Fatalf("%d bytes became %d", len(b), len(again))
+		}
+	})
+}
+
+// BenchmarkSaidIn200 keeps something said in a room to 200, and that all have it.
+func BenchmarkSaidIn200(b *testing.B) {
+	s := open(b, b.TempDir())
+	var to []chat.Person
+	for i := range 200 {
+		to = append(to, chat.Person{Key: chat.Key{byte(i), 1}, Name: "somebody"})
+	}
+	n := 0
+	for b.Loop() {
+		n++
+		if _, err := s.SaidIn(saying(n, uint64(n)), to); err != nil {
+			b.Fatal(err)
+		}
+		for _, p := range to {
+			check(b, s.Delivered(p.Key, id(n), now))
+		}
+	}
+	check(b, s.Flush())
+}

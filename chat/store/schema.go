@@ -1,0 +1,145 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// migrations[i] takes the schema from version i to i+1. What is released is never
+// changed, only added to.
+var migrations = []string{`
+CREATE TABLE people (
+	n        INTEGER PRIMARY KEY,
+	key      BLOB NOT NULL UNIQUE, -- 32 bytes
+	name     TEXT NOT NULL,        -- what they last called themselves
+	petname  TEXT NOT NULL,        -- what they are called here; empty: as they call themselves
+	first    INTEGER NOT NULL,     -- ms since 1970, like all times
+	last     INTEGER NOT NULL,
+	verified INTEGER NOT NULL,     -- 1: their safety words were compared while they had this name
+	blocked  INTEGER NOT NULL
+);
+CREATE TABLE messages (
+	n        INTEGER PRIMARY KEY,  -- in the order they were kept
+	peer     INTEGER NOT NULL,     -- people.n; 0: whoever has the name
+	id       BLOB NOT NULL,        -- 16 bytes; unique for each peer
+	out      INTEGER NOT NULL,     -- 1: said here
+	name     TEXT NOT NULL,        -- whom it waits for while peer is 0
+	text     TEXT NOT NULL,
+	sent     INTEGER NOT NULL,     -- by the sender's clock
+	received INTEGER NOT NULL,     -- heard, or known to be delivered; 0: not yet
+	status   INTEGER NOT NULL,     -- 0: queued, 1: delivered, 2: failed, 3: cancelled
+	owner    INTEGER NOT NULL      -- the process that sends it; 0: none
+);
+CREATE UNIQUE INDEX messages_id ON messages (peer, id);
+CREATE INDEX messages_peer ON messages (peer);
+CREATE INDEX messages_queued ON messages (peer) WHERE status = 0;
+CREATE INDEX messages_undone ON messages (n) WHERE status <> 1;
+CREATE TABLE deleted (            -- messages heard not long ago: they mustn't be taken again
+	id       BLOB PRIMARY KEY,
+	received INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE VIRTUAL TABLE search USING fts5 (
+	text, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+);
+CREATE TABLE searchable (n INTEGER NOT NULL); -- the last message that search knows
+INSERT INTO searchable VALUES (0);
+`, `
+DROP TABLE search;
+CREATE VIRTUAL TABLE search USING fts5 ( -- text as fold makes it, and p with the peer's number
+	text, peer, content = '', contentless_delete = 1,
+	tokenize = "unicode61 remove_diacritics 0 categories 'L* N* Co Mn Mc So Sk'"
+);
+CREATE INDEX messages_at ON messages ((CASE WHEN out THEN sent ELSE received END));
+UPDATE searchable SET n = 0;
+`, `
+-- A message said in a room has a row with peer -1, status 1 and the text, and one without a text
+-- for each member it is for. The rest takes those for messages to the members.
+ALTER TABLE messages ADD COLUMN room TEXT NOT NULL DEFAULT '';     -- handle; empty: between two
+ALTER TABLE messages ADD COLUMN head BLOB NOT NULL DEFAULT x'';    -- of what was said: what precedes the text on the wire
+ALTER TABLE messages ADD COLUMN clock INTEGER NOT NULL DEFAULT 0;  -- where it stands in the room
+ALTER TABLE messages ADD COLUMN late INTEGER NOT NULL DEFAULT 0;   -- 1: for a member who came later
+CREATE INDEX messages_room ON messages (room, clock) WHERE room <> '' AND (out = 0 OR peer = -1);
+CREATE INDEX messages_members ON messages (id) WHERE room <> '' AND out = 1;
+ALTER TABLE people ADD COLUMN faint INTEGER NOT NULL DEFAULT 0;    -- 1: not known, but something said in a room is for them
+CREATE TABLE rooms (
+	name   TEXT PRIMARY KEY,
+	key    BLOB NOT NULL,    -- of a private room, 32 bytes; empty: an open one
+	joined INTEGER NOT NULL  -- 0: left, which for #here says something
+) WITHOUT ROWID;
+`, `
+CREATE TABLE views (              -- how somebody here stands in a conversation
+	conversation TEXT PRIMARY KEY, -- a person's id; empty: of all without a row
+	draft        TEXT NOT NULL,
+	seen         INTEGER NOT NULL, -- messages.n of the last that was before their eyes
+	muted        INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO views SELECT '', '', coalesce(max(n), 0), 0 FROM messages;
+CREATE TABLE typed (
+	n    INTEGER PRIMARY KEY,
+	text TEXT NOT NULL
+);
+`}
+
+// migrate brings the schema to the present version.
+func (k *conn) migrate() error {
+	version, err := k.version()
+	if err != nil || version == len(migrations) {
+		return err
+	}
+	if err := k.journalMode(); err != nil {
+		return err
+	}
+	return k.transact(func() error {
+		version, err := k.version() // another process may have been first
+		if err != nil {
+			return err
+		}
+		for ; version < len(migrations); version++ {
+			if _, err := k.c.ExecContext(ctx, migrations[version]); err != nil {
+				return err
+			}
+			if _, err := k.c.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version+1)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// version returns the version of the schema, 0 where there is none yet. It fails where
+// the database isn't for this program, and says what made it. It asks all in one
+// query, since another process may be making the schema.
+func (k *conn) version() (version int, err error) {
+	var tables int
+	err = k.c.QueryRowContext(ctx, "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version").Scan(&version, &tables)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case version > len(migrations):
+		return 0, &Error{
+			k.path, fmt.Errorf("the database was made by a newer earshot (version %d, here %d)", version, len(migrations)),
+			"use that one, or another data directory: --dir",
+		}
+	case version == 0 && tables > 0:
+		return 0, &Error{k.path, errors.New("this is a database of something else"), "move it away, or use another data directory: --dir"}
+	}
+	return version, nil
+}
+
+// journalMode turns on write-ahead logging, for which SQLite doesn't wait by itself
+// while another process does the same.
+func (k *conn) journalMode() error {
+	for limit := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		var mode string
+		err := k.c.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
+		if err == nil || !busy(err) || time.Now().After(limit) {
+			return err
+		}
+	}
+}
+
+// none reports that a query found nothing.
+func none(err error) bool { return errors.Is(err, sql.ErrNoRows) }

@@ -1,0 +1,356 @@
+// Package store keeps what a person has said and heard, whom they know, and what is
+// still to be delivered: one SQLite database for all their processes, and for each
+// process a small journal in front of it.
+//
+// A node must know that a message is kept before it acknowledges or sends it. To wait
+// for SQLite each time would take longer than the way over the network and back, so
+// what is written goes to the journal first, in one system call, and a few
+// milliseconds later in groups to the database. When a process is killed, the next
+// one that runs carries its journal over.
+//
+// A write survives the end of the process at once, and that of the machine once the
+// system has written it back: neither journal nor commits wait for the disk.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"earshot/chat"
+)
+
+// File is the name of the database in the data directory.
+const File = "earshot.db"
+
+// Log is the name of the file in the data directory that every write goes to first.
+const Log = File + "-wal"
+
+// Error says that the database can't be used. Nothing in the file has been changed.
+type Error struct {
+	Path   string
+	Err    error
+	Remedy string
+}
+
+func (e *Error) Error() string { return e.Path + ": " + e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// Store is one process's access. It is safe for concurrent use, and so are several of
+// them, in one process or in many, on one directory. It is a [chat.Store].
+type Store struct {
+	path string
+	slot *slot
+
+	mu       sync.Mutex
+	pending  []record // in the journal, not yet in the database
+	flushing []record // the same, older: their turn has come
+	fresh    map[messageKey]struct{}
+	clear    map[chat.Key]time.Time // when nothing waited for somebody
+	broken   error                  // why the last flush failed; nil: it didn't
+	closed   bool
+	wake     chan struct{}
+	done     chan struct{}
+
+	readMu sync.Mutex // guards read
+	read   *conn
+
+	writeMu sync.Mutex // guards write; taken before mu
+	write   *conn
+}
+
+type messageKey struct {
+	peer chat.Key
+	id   chat.MessageID
+}
+
+// Open opens the database in dir, which must exist, and makes it where there is none.
+// Errors are [*Error].
+func Open(dir string) (*Store, error) {
+	path := filepath.Join(dir, File)
+	s := &Store{
+		path: path, fresh: map[messageKey]struct{}{}, clear: map[chat.Key]time.Time{},
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	if err := s.open(); err != nil {
+		s.release()
+		return nil, s.explain(err)
+	}
+	go s.flusher()
+	return s, nil
+}
+
+func (s *Store) open() error {
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	if s.write, err = connect(s.path); err != nil {
+		return err
+	}
+	if err := s.write.migrate(); err != nil {
+		return err
+	}
+	if s.read, err = connect(s.path); err != nil {
+		return err
+	}
+	if s.slot, err = takeSlot(s.running()); err != nil {
+		return err
+	}
+	left, err := s.slot.left()
+	if err != nil {
+		return err
+	}
+	if err := s.inherit(s.slot.number, left, s.slot.empty); err != nil {
+		return err
+	}
+	return s.orphans() // or what they heard could be taken again
+}
+
+// explain makes an [*Error] of what went wrong.
+func (s *Store) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	e := &Error{Path: s.path, Err: err}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		reason := lite.Code() & 0xff
+		if lite.Code() == lib.SQLITE_IOERR_SHMSIZE { // as where there is no room for the index of the log
+			reason = lib.SQLITE_FULL
+		}
+		switch reason {
+		case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
+			e.Err = fmt.Errorf("the database is damaged (%w)", err)
+			e.Remedy = "put back a copy, or move the file away to begin with an empty one; your identity is in another file"
+		case lib.SQLITE_FULL:
+			e.Err = fmt.Errorf("the disk is full (%w)", err)
+			e.Remedy = "make room on it"
+		case lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_PERM:
+			e.Err = fmt.Errorf("the database can't be written (%w)", err)
+			e.Remedy = "let yourself write there, or use another data directory: --dir; without any history: --no-history"
+		case lib.SQLITE_IOERR:
+			e.Err = fmt.Errorf("the disk fails (%w)", err)
+			e.Remedy = "look after the disk, and what you may write on it; or use another data directory: --dir"
+		case lib.SQLITE_BUSY:
+			e.Err = fmt.Errorf("another process keeps the database busy (%w)", err)
+			e.Remedy = "try again when it has ended"
+		}
+		return e
+	}
+	path, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return err
+	}
+	e.Path, e.Err = path.Path, path.Err
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		e.Remedy = "make room on the disk"
+	case errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		e.Remedy = "have the limit raised of what you may write, or use another data directory: --dir"
+	default:
+		e.Remedy = "let yourself write there, or use another data directory: --dir; without any history: --no-history"
+	}
+	return e
+}
+
+// Close carries over what is in the journal, gives back to the outbox what this
+// process hasn't delivered, and closes the database.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.mu.Unlock()
+	close(s.wake)
+	<-s.done
+	err := s.Flush()
+	if err == nil {
+		s.writeMu.Lock()
+		_, err = s.write.exec(`UPDATE messages SET owner = 0 WHERE status = 0 AND owner = ?`, s.slot.number)
+		s.writeMu.Unlock()
+	}
+	s.release()
+	return s.explain(err)
+}
+
+func (s *Store) release() {
+	if s.read != nil {
+		s.read.close()
+	}
+	if s.write != nil {
+		s.write.close()
+	}
+	if s.slot != nil {
+		s.slot.release()
+	}
+}
+
+// conn is one connection with its prepared statements. One user at a time.
+// ctx never ends: what is begun on the database is finished.
+var ctx = context.Background()
+
+type conn struct {
+	path  string
+	db    *sql.DB
+	c     *sql.Conn
+	stmts map[string]*sql.Stmt
+}
+
+// patience is how long a write waits for another process's.
+const patience = 5 * time.Second
+
+// busy reports that another process was writing for all that time.
+func busy(err error) bool {
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && lite.Code()&0xff == lib.SQLITE_BUSY
+}
+
+func connect(path string) (*conn, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	abs = filepath.ToSlash(abs)
+	if !strings.HasPrefix(abs, "/") {
+		abs = "/" + abs // C:/...
+	}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: abs}).String())
+	if err != nil {
+		return nil, err
+	}
+	c, err := db.Conn(ctx)
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	k := &conn{path: path, db: db, c: c, stmts: map[string]*sql.Stmt{}}
+	for _, pragma := range []string{
+		fmt.Sprintf("busy_timeout = %d", patience.Milliseconds()), "synchronous = NORMAL",
+		"wal_autocheckpoint = 2000", "cache_size = -8000",
+	} {
+		if _, err := c.ExecContext(ctx, "PRAGMA "+pragma); err != nil {
+			k.close()
+			return nil, err
+		}
+	}
+	return k, nil
+}
+
+func (k *conn) close() {
+	for _, st := range k.stmts {
+		_ = st.Close()
+	}
+	_ = k.c.Close()
+	_ = k.db.Close()
+}
+
+func (k *conn) prepare(query string) (*sql.Stmt, error) {
+	if st := k.stmts[query]; st != nil {
+		return st, nil
+	}
+	st, err := k.c.PrepareContext(ctx, query)
+	if err == nil {
+		k.stmts[query] = st
+	}
+	return st, err
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (k *conn) exec(query string, args ...any) (int64, error) {
+	st, err := k.prepare(query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// get reads one row. Its error is sql.ErrNoRows where there is none.
+func (k *conn) get(query string, args []any, dest ...any) error {
+	st, err := k.prepare(query)
+	if err != nil {
+		return err
+	}
+	return st.QueryRowContext(ctx, args...).Scan(dest...)
+}
+
+// each calls row for every row of a query.
+func (k *conn) each(query string, args []any, row func(scan func(...any) error) error) error {
+	rows, err := k.c.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// transact runs f in one transaction that nobody else writes beside.
+func (k *conn) transact(f func() error) error {
+	if _, err := k.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	if err := f(); err != nil {
+		_, _ = k.c.ExecContext(ctx, "ROLLBACK")
+		return err
+	}
+	if _, err := k.exec("COMMIT"); err != nil {
+		_, _ = k.c.ExecContext(ctx, "ROLLBACK")
+		return err
+	}
+	return nil
+}
+
+// writing runs f in a transaction, after all that was said and heard before.
+func (s *Store) writing(f func() error) error {
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	if err := s.flush(); err != nil {
+		return s.explain(err)
+	}
+	s.mu.Lock()
+	clear(s.clear)
+	s.mu.Unlock()
+	return s.explain(s.write.transact(f))
+}
+
+// reading runs f on the reading connection.
+func (s *Store) reading(f func(k *conn) error) error {
+	s.readMu.Lock()
+	defer s.readMu.Unlock()
+	return s.explain(f(s.read))
+}
+
+// Dir returns the data directory.
+func (s *Store) Dir() string { return filepath.Dir(s.path) }
+
+// Version returns a number that changes whenever another process has written.
+func (s *Store) Version() (v int64, err error) {
+	err = s.reading(func(k *conn) error { return k.get("PRAGMA data_version", nil, &v) })
+	return v, err
+}

@@ -1,0 +1,140 @@
+package store
+
+import (
+	"cmp"
+	"time"
+
+	"earshot/chat"
+)
+
+// View is how somebody here stands in a conversation with a person, or in a room.
+type View struct {
+	Peer   chat.Key
+	Room   string    // its name; empty: with Peer
+	Draft  string    // begun, and not yet said
+	Seen   int64     // the N of the last message that was before their eyes
+	Muted  bool      // nothing from there is to disturb
+	Unread int       // messages heard after Seen, as far as MaxUnread
+	Last   time.Time // of the last message; zero: there is none
+}
+
+// MaxUnread is as far as unread messages are counted.
+const MaxUnread = 999
+
+// Views returns the view of every person known.
+func (s *Store) Views() (all []View, err error) {
+	people, err := s.People()
+	if err != nil {
+		return nil, err
+	}
+	err = s.reading(func(k *conn) error {
+		var before int64 // what was there when views began to be kept is read
+		if err := k.get(`SELECT seen FROM views WHERE conversation = ''`, nil, &before); err != nil && !none(err) {
+			return err
+		}
+		for _, p := range people {
+			v := View{Peer: p.Key, Seen: before}
+			err := k.get(`SELECT draft, seen, muted FROM views WHERE conversation = ?`, []any{p.Key.String()}, &v.Draft, &v.Seen, &v.Muted)
+			if err != nil && !none(err) {
+				return err
+			}
+			err = k.get(`SELECT count(*) FROM (SELECT 1 FROM messages WHERE peer = (SELECT n FROM people WHERE key = ?)
+				AND out = 0 AND room = '' AND n > ? LIMIT ?)`, []any{p.Key[:], v.Seen, MaxUnread}, &v.Unread)
+			if err != nil {
+				return err
+			}
+			var last int64
+			err = k.get(`SELECT CASE WHEN out THEN sent ELSE received END FROM messages
+				WHERE peer = (SELECT n FROM people WHERE key = ?) AND room = '' ORDER BY n DESC LIMIT 1`, []any{p.Key[:]}, &last)
+			if err != nil && !none(err) {
+				return err
+			}
+			v.Last = moment(last)
+			all = append(all, v)
+		}
+		return nil
+	})
+	return all, err
+}
+
+// inTheRoom picks the rows of messages said in the room ?1, by whatever handle, so that an index serves.
+const inTheRoom = `room <> '' AND (out = 0 OR peer = -1) AND (room = ?1 OR room GLOB ?1 || '·*')`
+
+// RoomView returns the view of a room.
+func (s *Store) RoomView(name string) (View, error) {
+	v := View{Room: name}
+	err := s.reading(func(k *conn) error {
+		v = View{Room: name}
+		err := k.get(`SELECT draft, seen, muted FROM views WHERE conversation = ?`, []any{name}, &v.Draft, &v.Seen, &v.Muted)
+		if none(err) { // what was there when views began to be kept is read
+			err = k.get(`SELECT seen FROM views WHERE conversation = ''`, nil, &v.Seen)
+		}
+		if err != nil && !none(err) {
+			return err
+		}
+		err = k.get(`SELECT count(*) FROM (SELECT 1 FROM messages WHERE `+inTheRoom+` AND out = 0 AND n > ?2 LIMIT ?3)`,
+			[]any{name, v.Seen, MaxUnread}, &v.Unread)
+		if err != nil {
+			return err
+		}
+		var last int64
+		err = k.get(`SELECT coalesce(max(CASE WHEN out THEN sent ELSE received END), 0) FROM messages WHERE `+inTheRoom, []any{name}, &last)
+		v.Last = moment(last)
+		return err
+	})
+	return v, err
+}
+
+// SetView keeps a view. Unread and Last don't count, nor does a Seen that
+// goes back.
+func (s *Store) SetView(v View) error {
+	return s.writing(func() error {
+		_, err := s.write.exec(`INSERT INTO views (conversation, draft, seen, muted) 
+			VALUES (?, ?, max(?, (SELECT seen FROM views WHERE conversation = '')), ?)
+			ON CONFLICT DO UPDATE SET draft = excluded.draft, seen = max(seen, excluded.seen), muted = excluded.muted`,
+			cmp.Or(v.Room, v.Peer.String()), v.Draft, v.Seen, v.Muted)
+		return err
+	})
+}
+
+// Number returns the N of a message said to or heard from somebody, with the zero Key of one
+// said here in a room; 0 when it isn't there, or not yet: see Flush.
+func (s *Store) Number(peer chat.Key, id chat.MessageID) (n int64, err error) {
+	err = s.reading(func(k *conn) error {
+		return k.get(`SELECT n FROM messages WHERE id = ? AND peer = coalesce((SELECT n FROM people WHERE key = ?), -1)`, []any{id[:], peer[:]}, &n)
+	})
+	if none(err) {
+		err = nil
+	}
+	return n, err
+}
+
+// maxTyped is how many typed lines are kept.
+const maxTyped = 500
+
+// Typed returns the lines typed last, the oldest first.
+func (s *Store) Typed() (all []string, err error) {
+	err = s.reading(func(k *conn) error {
+		all = nil
+		return k.each(`SELECT text FROM typed ORDER BY n`, nil, func(scan func(...any) error) error {
+			var text string
+			err := scan(&text)
+			all = append(all, text)
+			return err
+		})
+	})
+	return all, err
+}
+
+// AddTyped keeps lines that were typed, in order.
+func (s *Store) AddTyped(lines []string) error {
+	return s.writing(func() error {
+		for _, text := range lines {
+			if _, err := s.write.exec(`INSERT INTO typed (text) VALUES (?)`, text); err != nil {
+				return err
+			}
+		}
+		_, err := s.write.exec(`DELETE FROM typed WHERE n <= (SELECT max(n) FROM typed) - ?`, maxTyped)
+		return err
+	})
+}
