@@ -1,0 +1,365 @@
+package chat
+
+import (
+	"crypto/ecdh"
+	cryptorand "crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"earshot/chat/session"
+	"earshot/chat/wire"
+)
+
+// Errors of a Node.
+var (
+	ErrUnreachable = errors.New("chat: no answer from the peer")
+	ErrTooLong     = errors.New("chat: the text is longer than 65536 bytes")
+	ErrEmpty       = errors.New("chat: the text is empty")
+	ErrBacklog     = errors.New("chat: too many messages are waiting for this peer")
+	ErrNoAddress   = errors.New("chat: no address is known for this peer")
+	ErrClosed      = errors.New("chat: the node is closed")
+	ErrSelf        = errors.New("chat: the address is our own")
+	errLongName    = errors.New("chat: the name is longer than 63 bytes")
+	ErrRefused     = errors.New("chat: the person is refused")
+)
+
+// MismatchError says that whoever answers at Addr proved the key Got, and not the
+// key Want that was asked for. Nothing was told them of who asks.
+type MismatchError struct {
+	Want, Got Key
+	Addr      netip.AddrPort
+}
+
+// Error names both keys by their short forms.
+func (e *MismatchError) Error() string {
+	return "chat: " + e.Addr.String() + " is " + e.Got.Short() + ", not " + e.Want.Short()
+}
+
+// Stats counts what a node has taken and dropped, since it says nothing about any of it.
+type Stats struct {
+	Opened      uint64 // authentic sealed datagrams: the only ones not dropped
+	Malformed   uint64 // datagrams of no known form
+	Forged      uint64 // whose seal or handshake did not open
+	Replayed    uint64 // sealed datagrams seen before
+	Unknown     uint64 // sealed datagrams for no session of ours
+	Refused     uint64 // handshakes over a cap, and whatever comes from people refused
+	SendErrors  uint64 // datagrams that the system would not send
+	StoreErrors uint64 // times that the store would not take something
+	LostEvents  uint64 // events other than messages that nobody took in time
+}
+
+// core is a node without socket, clock, lock or goroutine: its owner brings
+// datagrams and the time, and comes back at timers.next. SPEC.md holds its rules.
+type core struct {
+	identity *Identity
+	key      Key
+	name     string
+	instance [8]byte // this run of the node (SPEC §4)
+	intro    []byte
+	told     []netip.AddrPort // as introduce was last told
+	random   *rand.Rand       // indices, tokens and message ids
+	out      func(datagram []byte, to netip.AddrPort)
+
+	store   Store
+	refuse  func(Key) bool
+	people  map[Key]*person
+	links   map[uint32]*link // by our index, like the next two
+	dials   map[uint32]*dial
+	halves  map[uint32]*half
+	remotes map[uint32]*link   // by the peer's index
+	hellos  map[[32]byte]*half // by the ephemeral key of their hello
+	sources map[netip.Addr]int // how many of halves each address has
+	cookies cookies
+	timers  timers
+	events  eventQueue
+	shuns   map[netip.AddrPort]shunned
+	stalled map[*link]struct{} // links with messages that found events full
+	stats   Stats
+	scratch session.Scratch
+	packet  [wire.MaxDatagram]byte
+	notice  time.Time // when the last notice of an unknown session went out
+	closing bool
+
+	unanswered func(Key) // as Config has it
+
+	rooms rooms
+
+	weakReplay bool // for tests that show that such a fault is noticed
+	careless   bool // the same
+}
+
+// newCore makes a core. Random is for what must be unguessable but is no key.
+func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*core, error) {
+	if len(cfg.Name) > MaxName {
+		return nil, errLongName
+	}
+	c := &core{
+		identity: cfg.Identity, key: cfg.Identity.Key(), name: cfg.Name, store: cfg.Store, refuse: cfg.Refuse, unanswered: cfg.Unanswered, random: random, out: out,
+		people: map[Key]*person{}, links: map[uint32]*link{}, dials: map[uint32]*dial{},
+		halves: map[uint32]*half{}, remotes: map[uint32]*link{}, hellos: map[[32]byte]*half{},
+		sources: map[netip.Addr]int{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
+		rooms: rooms{in: map[string]*parlour{}, passing: cfg.Passing},
+	}
+	binary.BigEndian.PutUint64(c.instance[:], c.random.Uint64())
+	if c.store == nil {
+		c.store = newMemory()
+	}
+	if c.refuse == nil {
+		c.refuse = func(Key) bool { return false }
+	}
+	if err := c.introduce(nil); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// introduce makes what handshakes from now on say of this node.
+func (c *core) introduce(addrs []netip.AddrPort) (err error) {
+	c.told = addrs
+	i := wire.Introduction{Name: c.name, Instance: c.instance[:]}
+	for _, a := range addrs[:min(len(addrs), wire.MaxAddrs)] {
+		i.Addrs = append(i.Addrs, wire.AppendAddr(nil, a))
+	}
+	c.intro, err = wire.MarshalIntroduction(&i)
+	return err
+}
+
+// rename changes the name, and has every session replaced by one that tells it.
+func (c *core) rename(now time.Time, name string) error {
+	if len(name) > MaxName {
+		return errLongName
+	}
+	c.name = name
+	at := now
+	for _, l := range c.links {
+		l.renew = at
+		l.schedule(now)
+		at = at.Add(renameStep)
+	}
+	return c.introduce(c.told)
+}
+
+// newIndex returns a session index that is in use for nothing.
+func (c *core) newIndex() uint32 {
+	for {
+		i := c.random.Uint32()
+		if i != 0 && c.links[i] == nil && c.dials[i] == nil && c.halves[i] == nil {
+			return i
+		}
+	}
+}
+
+func newEphemeral() *ecdh.PrivateKey {
+	k, err := ecdh.X25519().GenerateKey(cryptorand.Reader)
+	if err != nil {
+		panic(err) // crypto/rand does not fail
+	}
+	return k
+}
+
+// buf is room for one datagram, good until the next is made.
+func (c *core) buf() []byte { return c.packet[:0] }
+
+// person returns the record of key, made if need be.
+func (c *core) person(key Key) *person {
+	p := c.people[key]
+	if p == nil {
+		p = &person{core: c, Person: Person{Key: key}}
+		p.timer.run = p.fire
+		c.people[key] = p
+	}
+	return p
+}
+
+// receive takes one datagram, which it may overwrite (SPEC §3).
+func (c *core) receive(now time.Time, src netip.AddrPort, b []byte) {
+	if len(b) == 0 || len(b) > wire.MaxDatagram {
+		c.stats.Malformed++
+		return
+	}
+	if c.shunned(now, src) {
+		c.stats.Refused++
+		return
+	}
+	switch b[0] {
+	case wire.TypeSealed:
+		c.sealed(now, src, b)
+	case wire.TypeHello:
+		c.hello(now, src, b)
+	case wire.TypeReply:
+		c.reply(now, src, b)
+	case wire.TypeFinal:
+		c.final(now, src, b)
+	case wire.TypeCookie:
+		c.cookie(src, b)
+	case wire.TypeUnknown:
+		c.unknown(now, src, b)
+	default:
+		c.stats.Malformed++
+	}
+}
+
+// sealed takes a datagram for a session (SPEC §5).
+func (c *core) sealed(now time.Time, src netip.AddrPort, b []byte) {
+	index, counter, _, err := wire.ParseSealed(b)
+	if err != nil {
+		c.stats.Malformed++
+		return
+	}
+	l := c.links[index]
+	if l == nil {
+		c.stats.Unknown++
+		if c.halves[index] == nil && c.dials[index] == nil && now.Sub(c.notice) >= unknownEvery {
+			c.notice = now
+			u := wire.Unknown{Receiver: index, Counter: counter}
+			c.out(u.Append(c.buf()), src)
+		}
+		return
+	}
+	if key := l.person.Key; c.refuse(key) {
+		c.drop(now, key)
+		return
+	}
+	latest, err := l.session.Open(now, b, &c.scratch)
+	switch {
+	case errors.Is(err, session.ErrReplay):
+		c.stats.Replayed++
+		return
+	case errors.Is(err, session.ErrForged):
+		c.stats.Forged++
+		return
+	case err != nil:
+		c.stats.Malformed++ // authentic all the same: what came before the fault counts
+	}
+	c.stats.Opened++
+	l.from(src, len(b), latest)
+	l.heard(now)
+}
+
+// unknown takes the notice that a session of ours means nothing to the peer any
+// more. It proves nothing, so it costs nothing: we ask anew and keep the session
+// until the answer (SPEC §5).
+func (c *core) unknown(now time.Time, src netip.AddrPort, b []byte) {
+	u, err := wire.ParseUnknown(b)
+	if err != nil {
+		c.stats.Malformed++
+		return
+	}
+	l := c.remotes[u.Receiver]
+	if l == nil || l.addr != src || u.Counter >= l.session.Counter() || u.Counter+session.ReplayWindow < l.session.Counter() {
+		c.stats.Unknown++
+		return
+	}
+	if c.closing {
+		l.remove(now)
+		return
+	}
+	l.doubt(now)
+}
+
+// tick runs what is due.
+func (c *core) tick(now time.Time) { c.timers.fire(now) }
+
+// next moves a few events from the queue to the end of to, and takes in messages that waited for the room.
+func (c *core) next(now time.Time, to []Event) []Event {
+	for c.events.Len() > 0 && len(to) < fetchEvents {
+		to = append(to, c.events.Pop())
+	}
+	if len(c.stalled) > 0 && c.events.Len() <= maxWaitingMessages/2 {
+		for l := range c.stalled {
+			delete(c.stalled, l)
+			l.flush(now)
+		}
+	}
+	return to
+}
+
+// send queues text for the person.
+func (c *core) send(now time.Time, to Key, text string) (MessageID, error) {
+	switch {
+	case c.closing:
+		return MessageID{}, ErrClosed
+	case text == "":
+		return MessageID{}, ErrEmpty
+	case len(text) > MaxText:
+		return MessageID{}, ErrTooLong
+	case c.refuse(to):
+		return MessageID{}, ErrRefused
+	}
+	p := c.people[to]
+	switch {
+	case p == nil || len(p.links) == 0 && len(p.hints) == 0 && !p.last.IsValid():
+		return MessageID{}, ErrNoAddress
+	case p.backlog() >= maxBacklog || c.events.Len() >= maxWaitingEvents:
+		return MessageID{}, ErrBacklog
+	}
+	var id MessageID
+	binary.BigEndian.PutUint64(id[:8], c.random.Uint64())
+	binary.BigEndian.PutUint64(id[8:], c.random.Uint64())
+	own, err := c.store.Said(Saying{To: to, Name: p.Name, ID: id, Text: text, Sent: now})
+	if err != nil {
+		c.stats.StoreErrors++
+		return MessageID{}, fmt.Errorf("chat: the message can't be kept: %w", err)
+	}
+	if own {
+		p.push(now, session.Message{ID: id, Text: text, Sent: now})
+	} else {
+		p.collect(now)
+	}
+	return id, nil
+}
+
+// watch says whether a conversation with the person is before somebody's eyes.
+func (c *core) watch(now time.Time, key Key, on bool) {
+	p := c.person(key)
+	p.watched = on
+	for _, l := range p.links {
+		l.schedule(now)
+	}
+	p.prune()
+}
+
+// typing tells the person that we write to them, where that costs no more than a datagram.
+func (c *core) typing(now time.Time, key Key) {
+	p := c.people[key]
+	if p == nil || c.closing || c.refuse(key) || now.Sub(p.typing) < typingEvery {
+		return
+	}
+	if l := p.best(); l != nil {
+		p.typing = now
+		l.session.Typing()
+		l.send(now)
+	}
+}
+
+// close says goodbye on every session. The core has nothing left when links is empty.
+func (c *core) close(now time.Time) {
+	c.closing = true
+	for _, d := range c.dials {
+		d.end(Person{}, ErrClosed)
+	}
+	var links []*link
+	for _, p := range c.sorted() {
+		links = append(links, p.links...)
+	}
+	c.surveyed()
+	for _, l := range links {
+		for _, w := range l.waiters {
+			w.done(Person{}, ErrClosed)
+		}
+		l.waiters = nil
+		if l.retired {
+			l.remove(now)
+			continue
+		}
+		l.session.Close()
+		l.flush(now)
+		if l.overdue(now, redialAfter) {
+			l.remove(now) // silent before: no answer is to be waited for
+		}
+	}
+}

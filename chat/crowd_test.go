@@ -1,0 +1,80 @@
+package chat
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Many who open sessions to each other at once, each from both sides, by key or by address
+// and some of them again and again, whatever the network loses: all are told that they have
+// met, each once of everybody, what they then say comes once and in order, and each two end
+// up with one session.
+func TestManyOpenAtOnce(t *testing.T) {
+	const people = 7
+	for seed := range uint64(60) {
+		w := newWorld(t, seed)
+		w.loss, w.dup = 0.3*w.rng.Float64(), 0.1
+		w.jitter = time.Duration(1 + w.rng.Int64N(int64(20*time.Millisecond)))
+		for range people {
+			w.announce(w.node("somebody"))
+		}
+		within := time.Duration(1 + w.rng.Int64N(int64(100*time.Millisecond)))
+		asked, told := 0, 0
+		for _, a := range w.nodes {
+			for _, b := range w.nodes {
+				if a == b {
+					continue
+				}
+				for range 1 + w.rng.IntN(2) {
+					asked++
+					target := Target{Addrs: b.at()}
+					if w.rng.IntN(4) > 0 {
+						target.Key = b.id.Key()
+					}
+					if w.rng.IntN(2) > 0 { // where nobody is
+						target.Addrs = append(target.Addrs, netip.MustParseAddrPort("198.18.9.9:41027"))
+					}
+					at := &timer{run: func(now time.Time) {
+						a.core.open(now, target, func(p Person, err error) {
+							if told++; err != nil || p.Key != b.id.Key() {
+								t.Errorf("seed %d: told of %v, %v", seed, p, err)
+							}
+							a.say(b, strings.Repeat("hello ", w.rng.IntN(1000))+fmt.Sprint(told))
+						})
+					}}
+					a.core.timers.set(at, w.now.Add(time.Duration(w.rng.Int64N(int64(within)))))
+				}
+			}
+		}
+		if !w.await(time.Minute, func() bool { return told >= asked && w.settled() }) {
+			t.Errorf("seed %d: %d of %d told, or something not delivered", seed, told, asked)
+		}
+		w.run(2 * retireFor)
+		if told != asked {
+			t.Errorf("seed %d: told %d times, asked %d times", seed, told, asked)
+		}
+		w.check()
+		for _, n := range w.nodes {
+			if got := n.kinds(); !slices.Equal(got, slices.Repeat([]Kind{Met}, people-1)) {
+				t.Errorf("seed %d: told of %v", seed, got)
+			}
+			met := map[Key]bool{}
+			for _, e := range n.events {
+				met[e.Person.Key] = true
+			}
+			if len(met) != people-1 || len(n.core.links) != people-1 {
+				t.Errorf("seed %d: met %d, with %d sessions", seed, len(met), len(n.core.links))
+			}
+			if len(n.core.dials) > 0 || len(n.core.halves) > 0 || len(n.core.remotes) != people-1 {
+				t.Errorf("seed %d: %d dials, %d halves and %d remotes left", seed, len(n.core.dials), len(n.core.halves), len(n.core.remotes))
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}

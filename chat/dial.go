@@ -1,0 +1,254 @@
+package chat
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"earshot/chat/handshake"
+	"earshot/chat/session"
+	"earshot/chat/wire"
+)
+
+// dial is a handshake that we open, towards every address of a person at once: the
+// first genuine reply wins (SPEC §4).
+type dial struct {
+	core     *core
+	index    uint32 // of the session to be
+	want     Key    // zero: whoever answers
+	addrs    []netip.AddrPort
+	spread   bool // hellos have gone to other addresses too
+	machine  *handshake.Initiator
+	cookies  map[netip.AddrPort][wire.CookieSize]byte
+	tries    uint
+	waiters  []*waiter
+	mismatch *MismatchError // somebody else answered at an address since dropped
+	renewal  bool           // the session it replaces works: it is only old
+	timer    timer
+	patience time.Duration // until the owner is told that nobody answers
+	knock    timer
+}
+
+// startDial begins a handshake and sends the first hello.
+func (c *core) startDial(now time.Time, want Key, addrs []netip.AddrPort) *dial {
+	machine, err := handshake.Initiate(c.identity.private, newEphemeral(), c.intro)
+	if err != nil {
+		panic(err) // nothing in it comes from outside
+	}
+	d := &dial{
+		core: c, index: c.newIndex(), want: want, addrs: addrs, spread: len(addrs) > 1, machine: machine,
+		cookies: map[netip.AddrPort][wire.CookieSize]byte{},
+	}
+	d.timer.run = d.fire
+	if d.knock.run = d.unanswered; c.unanswered != nil && !want.IsZero() {
+		c.timers.set(&d.knock, now.Add(knockAfter))
+	}
+	c.dials[d.index] = d
+	if !want.IsZero() {
+		c.person(want).dial = d
+	}
+	d.fire(now)
+	return d
+}
+
+// open asks for a proven session with the target. Done is called once, at once if
+// there is such a session.
+func (c *core) open(now time.Time, t Target, done func(Person, error)) (cancel func(time.Time)) {
+	none := func(time.Time) {}
+	if c.closing {
+		done(Person{}, ErrClosed)
+		return none
+	}
+	var d *dial
+	addrs := t.Addrs[:min(len(t.Addrs), maxDialAddrs)]
+	if !t.Key.IsZero() && c.refuse(t.Key) {
+		done(Person{}, ErrRefused)
+		return none
+	}
+	w := &waiter{done: done}
+	if p := c.people[t.Key]; p != nil {
+		if l := p.best(); l != nil && !l.overdue(now, redialAfter) {
+			l.await([]*waiter{w})
+			return w.leave
+		}
+		for _, a := range addrs {
+			if !slices.Contains(p.hints, a) {
+				p.hints = append(p.hints, a)
+			}
+		}
+		if d, addrs = p.dial, p.addrs(); d != nil {
+			d.retarget(now, addrs)
+		}
+	}
+	if len(addrs) == 0 {
+		done(Person{}, ErrNoAddress)
+		return none
+	}
+	if d == nil {
+		d = c.startDial(now, t.Key, slices.Clone(addrs))
+	}
+	d.waiters = append(d.waiters, w)
+	return func(now time.Time) {
+		if d.mismatch != nil {
+			w.done(Person{}, d.mismatch)
+		}
+		w.leave(now)
+		d.waiters = slices.DeleteFunc(d.waiters, func(o *waiter) bool { return o == w })
+		if p := c.people[d.want]; len(d.waiters) == 0 && (p == nil || p.dial != d || len(p.waiting) == 0 && len(p.links) == 0) {
+			d.end(Person{}, ErrUnreachable)
+		}
+	}
+}
+
+// waiter is somebody who asked for the session to be.
+type waiter struct {
+	done func(Person, error)
+	left bool
+}
+
+// leave makes nobody wait any more.
+func (w *waiter) leave(time.Time) { w.done, w.left = func(Person, error) {}, true }
+
+func (w *waiter) gone() bool { return w.left }
+
+// retarget gives the dial new addresses, and tries them at once.
+func (d *dial) retarget(now time.Time, addrs []netip.AddrPort) {
+	if slices.Equal(addrs, d.addrs) {
+		return
+	}
+	d.addrs, d.tries, d.spread = addrs, 0, true
+	d.fire(now)
+}
+
+// fire sends the hello to every address and makes the next appointment.
+func (d *dial) fire(now time.Time) {
+	d.waiters = slices.DeleteFunc(d.waiters, (*waiter).gone)
+	if p := d.core.people[d.want]; d.tries > 0 && len(d.waiters) == 0 && (p == nil || !p.sought()) {
+		d.end(Person{}, ErrUnreachable)
+		return
+	}
+	for _, a := range d.addrs {
+		d.hello(a)
+	}
+	d.core.timers.set(&d.timer, now.Add(backoff(d.tries)))
+	d.tries++
+}
+
+// unanswered tells the owner that nobody answers, and when to be told again.
+func (d *dial) unanswered(now time.Time) {
+	d.core.unanswered(d.want)
+	d.patience = min(max(2*d.patience, knockAgain), knockMax)
+	d.core.timers.set(&d.knock, now.Add(d.patience))
+}
+
+// poke sends what nobody takes in: a notice of index 0, which no session has.
+func (c *core) poke(to []netip.AddrPort) {
+	for _, a := range to[:min(len(to), maxDialAddrs)] {
+		if u := (wire.Unknown{}); !c.sees(a, true) {
+			c.out(u.Append(c.buf()), a)
+		}
+	}
+}
+
+func (d *dial) hello(to netip.AddrPort) {
+	h := wire.Hello{Sender: d.index, Cookie: d.cookies[to], Noise: d.machine.Hello()}
+	d.core.out(h.Append(d.core.buf()), to)
+}
+
+// end closes the dial and tells those who wait.
+func (d *dial) end(p Person, err error) {
+	c := d.core
+	c.timers.set(&d.timer, time.Time{})
+	c.timers.set(&d.knock, time.Time{})
+	delete(c.dials, d.index)
+	if o := c.people[d.want]; o != nil && o.dial == d {
+		o.dial = nil
+		o.prune()
+	}
+	for _, w := range d.waiters {
+		w.done(p, err)
+	}
+}
+
+// cookie takes a request to say hello again with a proof of address (SPEC §10).
+func (c *core) cookie(src netip.AddrPort, b []byte) {
+	k, err := wire.ParseCookie(b)
+	if err != nil {
+		c.stats.Malformed++
+		return
+	}
+	d := c.dials[k.Receiver]
+	if d == nil || !slices.Contains(d.addrs, src) || d.cookies[src] == k.Cookie {
+		c.stats.Unknown++
+		return
+	}
+	d.cookies[src] = k.Cookie
+	d.hello(src)
+}
+
+// reply takes message 2 of a handshake of ours (SPEC §4).
+func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
+	a, err := wire.ParseAnswer(b)
+	if err != nil {
+		c.stats.Malformed++
+		return
+	}
+	d := c.dials[a.Receiver]
+	if d == nil || a.Sender == 0 || c.closing {
+		c.stats.Unknown++
+		return
+	}
+	final, result, err := d.machine.ReadReply(a.Noise, d.want)
+	switch {
+	case errors.Is(err, handshake.ErrAbandon):
+		d.refuse(src, &MismatchError{Want: d.want, Got: result.Peer, Addr: src})
+		return
+	case err != nil:
+		c.stats.Forged++
+		return
+	}
+	intro, err := wire.ParseIntroduction(result.Intro)
+	if err != nil {
+		c.stats.Malformed++
+		return
+	}
+	if [8]byte(intro.Instance) == c.instance {
+		d.end(Person{}, ErrSelf)
+		return
+	}
+	if c.refuse(result.Peer) {
+		c.stats.Refused++
+		d.end(Person{}, ErrRefused)
+		return
+	}
+	s := session.New(now, result.Send, result.Recv, d.index, a.Sender)
+	result.Wipe()
+	if d.spread || src != d.addrs[0] {
+		s.Check(c.random.Uint64())
+	}
+	answer := wire.Answer{Type: wire.TypeFinal, Sender: d.index, Receiver: a.Sender, Noise: final}
+	again := answer.Append(nil)
+	c.out(again, src)
+	l := c.establish(now, src, s, result.Peer, result.Binding, intro, again)
+	if l == nil {
+		d.end(Person{}, ErrUnreachable)
+		return
+	}
+	if o := l.person.best(); l.retired && o != nil { // the other side's opening stays
+		l = o
+	}
+	l.await(d.waiters)
+	d.waiters = nil
+	d.end(l.person.Person, nil)
+}
+
+// refuse notes that somebody else answers at an address. The others may still be
+// right; when none is left, those who wait are told.
+func (d *dial) refuse(src netip.AddrPort, why *MismatchError) {
+	d.mismatch = why
+	d.addrs = slices.DeleteFunc(slices.Clone(d.addrs), func(a netip.AddrPort) bool { return a == src })
+	if len(d.addrs) == 0 {
+		d.end(Person{}, why)
+	}
+}

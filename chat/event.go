@@ -1,0 +1,65 @@
+package chat
+
+import (
+	"net/netip"
+	"time"
+
+	"earshot/chat/internal/deque"
+)
+
+// Kind says what an Event tells and which of its fields are set.
+type Kind uint8
+
+// Kinds of Event.
+const (
+	Message     Kind = iota + 1 // somebody said Text
+	Delivered                   // the peer has accepted message ID
+	Met                         // a person was proven at Addr: first contact, or again after a restart or under another name
+	Unreachable                 // nothing authentic has come back for UnreachableAfter
+	Reachable                   // heard again after Unreachable
+	Left                        // the person's last session ended with a goodbye
+	Joined                      // the person is in Room from now on
+	Parted                      // the person is in Room no more
+	Declined                    // the person, to whom message ID was said in Room, turns out not to be in it
+	Typing                      // the person is writing to us
+)
+
+// Event is something that happened. It is flat so that it costs no allocation.
+type Event struct {
+	Kind     Kind
+	Person   Person         // whom it concerns: sender, recipient, who came or left
+	ID       MessageID      // Message, Delivered
+	Text     string         // Message: as it came, at most MaxText bytes, perhaps not valid UTF-8
+	Sent     time.Time      // Message: by the sender's clock
+	Received time.Time      // Message, Joined, Parted: by ours
+	RTT      time.Duration  // Delivered: from first transmission to acknowledgement
+	Addr     netip.AddrPort // Met
+	Room     string         // Message, Delivered, and what is about a room: its name; empty: between two
+	Clock    uint64         // Message in a room: where it stands among the others (SPEC §13.6)
+}
+
+// Person is somebody proven by a handshake.
+type Person struct {
+	Key  Key
+	Name string // what they call themselves: unsanitised, and not unique
+}
+
+// eventQueue is what waits for the application, bounded (SPEC §10): a message that
+// finds it full is not accepted, hence not acknowledged, and comes again later.
+type eventQueue struct {
+	deque.Deque[Event]
+	lost uint64
+}
+
+// room reports whether a message may be accepted.
+func (q *eventQueue) room() bool { return q.Len() < maxWaitingMessages }
+
+// add queues e. What peers can cause at will is lost, and counted, beyond
+// maxWaitingEvents; how many messages are delivered is bounded by core.send.
+func (q *eventQueue) add(e Event) {
+	if q.Len() >= maxWaitingEvents && e.Kind != Delivered {
+		q.lost++
+		return
+	}
+	q.Push(e)
+}

@@ -1,0 +1,389 @@
+package chat
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"earshot/chat/session"
+	"earshot/chat/wire"
+)
+
+// link is a session with one running node of one person, and where that node is.
+type link struct {
+	core      *core
+	person    *person
+	session   *session.Session
+	addr      netip.AddrPort // source of the latest authentic datagram
+	budget    int            // bytes that may go to addr while it is unchecked
+	instance  [8]byte
+	binding   [32]byte   // hash of the handshake
+	told      *peerState // nil: nothing yet
+	initiator bool       // we opened it
+	born      time.Time
+	renew     time.Time // when to ask for its successor
+	unproven  *unproven // until the peer shows that it has our last handshake message
+	unmet     bool      // the owner isn't told of it yet
+	waiters   []*waiter // who asked for it, until it is heard
+	again     time.Time // when to offer the store what it would not take; zero: nothing
+	typing    time.Time // when the peer last told that they write
+	retired   bool      // replaced: still takes in, says nothing new
+	doubted   bool      // the peer seems not to know it any more
+	until     time.Time // of a retired one
+	timer     timer
+}
+
+// unproven is what an initiator repeats until the responder is heard.
+type unproven struct {
+	final []byte
+	tries uint
+	again time.Time
+}
+
+// establish makes the link of a handshake that has ended, for the initiator with the
+// final that it has to repeat. It returns nil when the cap is reached.
+func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session, peer Key, binding [32]byte, intro wire.Introduction, final []byte) *link {
+	if len(c.links) >= maxLinks {
+		c.stats.Refused++
+		return nil
+	}
+	p := c.person(peer)
+	l := &link{
+		core: c, person: p, session: s, addr: addr, born: now, renew: now.Add(rekeyAfter), initiator: final != nil,
+		instance: [8]byte(intro.Instance), binding: binding, budget: uncheckedFactor * wire.FinalSize,
+	}
+	if l.initiator {
+		l.unproven = &unproven{final: final, again: now.Add(backoff(0)), tries: 1}
+	}
+	l.timer.run = l.fire
+	if c.weakReplay {
+		s.WeakenReplay()
+	}
+	c.links[s.Local()] = l
+	c.remotes[s.Remote()] = l
+
+	known := p.released == l.instance || slices.ContainsFunc(p.links, func(o *link) bool { return !o.retired && o.instance == l.instance })
+	renamed := p.Name != intro.Name
+	p.Name, p.last = intro.Name, addr
+	p.tells(intro.Addrs)
+	p.links = append(p.links, l)
+	p.settle(now, l)
+	l.unmet = l.unmet || !known || renamed
+	if !l.initiator { // else when it is heard
+		l.met()
+		p.alive()
+	}
+	if c.rooms.tells && !l.retired {
+		l.tell()
+	}
+	p.resume(now)
+	p.collect(now)
+	return l
+}
+
+// met tells of a person who is proven, and has shown to want the session too.
+func (l *link) met() {
+	if l.unmet {
+		l.unmet = false
+		l.core.events.add(Event{Kind: Met, Person: l.person.Person, Addr: l.addr})
+	}
+	for _, w := range l.waiters {
+		w.done(l.person.Person, nil)
+	}
+	l.waiters = nil
+}
+
+// await tells the waiters when the link is proven from both sides: at once if it is.
+func (l *link) await(waiters []*waiter) {
+	if l.waiters = append(l.waiters, waiters...); l.unproven == nil {
+		l.met()
+	}
+}
+
+// settle retires what the new link replaces: a session with the same running node,
+// or with one that seems to be gone. When both sides opened at once, both must
+// retire the same one: that which the larger key opened (SPEC §5).
+func (p *person) settle(now time.Time, l *link) {
+	stays := l
+	for _, o := range p.links {
+		if o == l || o.retired || o.instance != l.instance {
+			continue
+		}
+		weOpenFirst := slices.Compare(p.core.key[:], p.Key[:]) < 0
+		if tie := now.Sub(o.born) < tieWithin && o.initiator != l.initiator && !o.doubted; tie && o.initiator == weOpenFirst {
+			stays = o
+			l.retire(now, o)
+		} else {
+			o.retire(now, l)
+		}
+	}
+	for _, o := range p.links {
+		if o != stays && !o.retired && (o.doubted || o.overdue(now, redialAfter)) {
+			o.retire(now, stays)
+		}
+	}
+	for len(p.links) > maxLinksPerPerson {
+		oldest := slices.MinFunc(p.links, func(a, b *link) int { return a.session.Heard().Compare(b.session.Heard()) })
+		oldest.remove(now)
+	}
+}
+
+// retire carries what l has not had acknowledged over to another link.
+func (l *link) retire(now time.Time, to *link) {
+	l.retired = true
+	l.until = now.Add(retireFor)
+	l.unproven = nil
+	to.unmet, l.unmet = to.unmet || l.unmet, false
+	to.await(l.waiters)
+	l.waiters = nil
+	for _, m := range l.session.Take() {
+		to.session.Push(m)
+	}
+	l.schedule(now)
+}
+
+// lasts reports whether a node is at the other end that is no passing one, as far as it has told.
+func (l *link) lasts() bool { return l.told != nil && !l.told.passing }
+
+// overdue reports whether an answer has been due for d.
+func (l *link) overdue(now time.Time, d time.Duration) bool {
+	since := l.session.WaitingSince()
+	return !since.IsZero() && now.Sub(since) >= d
+}
+
+// from notes where an authentic datagram of size bytes came from. The latest tells
+// where the peer is; a new address gets little until it is checked (SPEC §5).
+func (l *link) from(src netip.AddrPort, size int, latest bool) {
+	if latest && src != l.addr {
+		l.addr, l.budget = src, 0
+		l.session.Check(l.core.random.Uint64())
+	}
+	if src == l.addr && l.session.Checking() {
+		l.budget += uncheckedFactor * size
+	}
+}
+
+// heard follows an authentic datagram.
+func (l *link) heard(now time.Time) {
+	l.unproven = nil
+	l.met()
+	if !l.retired {
+		if l.doubted {
+			l.doubted = false
+			l.person.resume(now)
+		}
+		l.person.last = l.addr
+		if l.person.unreachable {
+			l.person.alive()
+			l.person.collect(now) // what was given back meanwhile
+		}
+		l.person.found()
+	}
+	if l.session.PeerTyping() && now.Sub(l.typing) >= typingHeed {
+		l.typing = now
+		l.core.events.add(Event{Kind: Typing, Person: l.person.Person})
+	}
+	l.flush(now)
+	if l.session.PeerLeft() || l.session.Violated() {
+		l.remove(now)
+	}
+}
+
+// doubt follows a sign that the peer has lost the session.
+func (l *link) doubt(now time.Time) {
+	if l.retired || l.doubted {
+		return
+	}
+	l.doubted = true
+	if o := l.person.best(); o != nil {
+		l.retire(now, o)
+		o.flush(now)
+		return
+	}
+	l.person.redial(now)
+}
+
+// flush takes in what has come, reports it, and then sends.
+func (l *link) flush(now time.Time) {
+	c, p := l.core, l.person
+	l.again = time.Time{}
+	l.news(now)
+	for {
+		m, ok := l.session.Incoming()
+		if !ok {
+			break
+		}
+		if !c.events.room() {
+			c.stalled[l] = struct{}{}
+			break
+		}
+		if m.Form == wire.FormRoom {
+			if !l.hearIn(now, m) {
+				break
+			}
+			l.session.Accept()
+			continue
+		}
+		fresh, err := c.store.Heard(p.Person, m.ID, m.Text, m.Sent, now)
+		if err != nil {
+			c.stats.StoreErrors++
+			l.again = now.Add(storeAgain)
+			break
+		}
+		if fresh {
+			c.events.add(Event{
+				Kind: Message, Person: p.Person, ID: m.ID, Text: m.Text, Sent: m.Sent, Received: now,
+			})
+		}
+		l.session.Accept()
+	}
+	for {
+		r, ok := l.session.Receipt()
+		if !ok {
+			break
+		}
+		if c.store.Delivered(p.Key, r.ID, now) != nil {
+			c.stats.StoreErrors++
+		}
+		p.delivered(r)
+	}
+	if len(p.parked) > 0 {
+		p.unpark(now)
+	}
+	l.send(now)
+}
+
+// send sends all that is due.
+func (l *link) send(now time.Time) {
+	for {
+		limit := wire.MaxDatagram
+		if l.session.Checking() {
+			limit = l.budget
+		}
+		b := l.session.Next(now, &l.core.scratch, limit)
+		if b == nil {
+			break
+		}
+		l.budget -= len(b)
+		l.core.out(b, l.addr)
+	}
+	l.schedule(now)
+}
+
+// schedule sets the link's next appointment.
+func (l *link) schedule(now time.Time) {
+	at := l.session.Heard().Add(expireAfter)
+	sooner := func(t time.Time) {
+		if !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	sooner(l.session.Wake())
+	if l.retired {
+		sooner(l.until)
+	} else {
+		sooner(l.renew)
+	}
+	sooner(l.again)
+	if l.unproven != nil {
+		sooner(l.unproven.again)
+	}
+	if since := l.session.WaitingSince(); l.retired || l.core.closing {
+		// Nobody is looked for any more, or looked after.
+	} else if !since.IsZero() {
+		if now.Sub(since) < redialAfter {
+			sooner(since.Add(redialAfter))
+		} else if !l.person.unreachable {
+			sooner(since.Add(UnreachableAfter))
+		}
+	} else if l.person.watched {
+		sooner(l.session.Heard().Add(pingAfter))
+	}
+	l.core.timers.set(&l.timer, at)
+}
+
+func (l *link) fire(now time.Time) {
+	c := l.core
+	switch {
+	case l.retired && !now.Before(l.until), now.Sub(l.session.Heard()) >= expireAfter:
+		l.remove(now)
+		return
+	case l.retired || l.core.closing:
+	case l.overdue(now, UnreachableAfter):
+		if o := l.person.other(now, l); o != nil {
+			l.retire(now, o)
+			o.flush(now)
+		} else {
+			if l.person.silent(now); c.links[l.session.Local()] != l {
+				return // released
+			}
+		}
+	case l.overdue(now, redialAfter):
+		l.person.redial(now)
+	case l.person.watched && now.Sub(l.session.Heard()) >= pingAfter && l.session.WaitingSince().IsZero():
+		l.session.Ping()
+	}
+	if u := l.unproven; u != nil && !now.Before(u.again) {
+		if u.tries > finalTries {
+			l.giveUp(now)
+			return
+		}
+		l.core.out(u.final, l.addr)
+		u.again = now.Add(backoff(u.tries))
+		u.tries++
+	}
+	if !l.retired && !now.Before(l.renew) {
+		l.renew = now.Add(renewAgain)
+		if l.person.dial == nil {
+			l.person.redial(now)
+		}
+		if l.person.dial != nil {
+			l.person.dial.renewal = true
+		}
+	}
+	l.flush(now)
+}
+
+// backoff is how long to wait for an answer to a handshake message after so many tries.
+func backoff(tries uint) time.Duration { return min(helloFirst<<min(tries, 16), helloMax) }
+
+// giveUp forgets the link, for want of an answer. If the owner was told of it, the next
+// session with the same node is no news.
+func (l *link) giveUp(now time.Time) {
+	if !l.unmet {
+		l.person.released = l.instance
+	}
+	l.remove(now)
+}
+
+// remove forgets the link. What it had not had acknowledged waits for another.
+func (l *link) remove(now time.Time) {
+	c, p := l.core, l.person
+	c.timers.set(&l.timer, time.Time{})
+	delete(c.links, l.session.Local())
+	delete(c.stalled, l)
+	if c.remotes[l.session.Remote()] == l {
+		delete(c.remotes, l.session.Remote())
+	}
+	p.links = slices.DeleteFunc(p.links, func(o *link) bool { return o == l })
+	l.waiters = slices.DeleteFunc(l.waiters, (*waiter).gone)
+	if o := p.best(); o != nil {
+		o.await(l.waiters)
+	} else if len(l.waiters) > 0 {
+		p.await(now, l.waiters)
+	}
+	if rest := l.session.Take(); len(rest) > 0 && !c.closing {
+		p.wait(now, append(rest, p.waiting...))
+	}
+	live := slices.ContainsFunc(p.links, func(o *link) bool { return !o.retired })
+	if l.session.PeerLeft() && !l.retired && !live {
+		c.events.add(Event{Kind: Left, Person: p.Person})
+	}
+	p.gone(now, l.session.PeerLeft())
+	if len(p.waiting)+len(p.parked) > 0 {
+		if p.resume(now); len(p.waiting)+len(p.parked) > 0 {
+			p.redial(now)
+		}
+	}
+	p.prune()
+}

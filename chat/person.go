@@ -1,0 +1,282 @@
+package chat
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"earshot/chat/room"
+	"earshot/chat/session"
+	"earshot/chat/wire"
+)
+
+// person is one identity: the sessions with each running node that proves it, and
+// what waits to be said to it.
+type person struct {
+	core *core
+	Person
+	links       []*link           // live ones, the newest last
+	hints       []netip.AddrPort  // where discovery sees it
+	told        []netip.AddrPort  // where it says it is, when it introduces itself
+	last        netip.AddrPort    // where it was last proven
+	dial        *dial             // towards it, if one is under way
+	waiting     []session.Message // to be said when there is a session
+	waitingFrom time.Time
+	watched     bool
+	visible     bool     // discovery sees it
+	spoken      bool     // it has told its rooms
+	rooms       []string // handles of those it is in
+	parked      []parked // to be said when both know of the other's rooms
+	meter       room.Meter
+	typing      time.Time // when it was last told that we write
+	unreachable bool
+	released    [8]byte // instance of the session that was given up last
+	timer       timer
+}
+
+// backlog is the number of messages not yet acknowledged.
+func (p *person) backlog() int {
+	n := len(p.waiting) + len(p.parked)
+	for _, l := range p.links {
+		n += l.session.Pending()
+	}
+	return n
+}
+
+// speaking is the one session with messages not yet acknowledged. There is never a
+// second, or the order between them would be lost. Nil when there is none.
+func (p *person) speaking() *link {
+	for _, l := range p.links {
+		if l.session.Pending() > 0 {
+			return l
+		}
+	}
+	return nil
+}
+
+// best is the session to speak over: none in doubt, the one that is speaking, or
+// else, of those that have told of rooms if there are any, the one heard last. Nil when there is none.
+func (p *person) best() *link {
+	var best *link
+	for _, l := range p.links {
+		switch {
+		case l.retired || l.doubted:
+		case l.session.Pending() > 0:
+			return l
+		case best == nil, l.lasts() && !best.lasts():
+			best = l
+		case l.lasts() == best.lasts() && l.session.Heard().After(best.session.Heard()):
+			best = l
+		}
+	}
+	return best
+}
+
+// other is a session besides l that owes no answer. Nil when there is none.
+func (p *person) other(now time.Time, l *link) *link {
+	for _, o := range p.links {
+		if o != l && !o.retired && !o.doubted && !o.overdue(now, redialAfter) {
+			return o
+		}
+	}
+	return nil
+}
+
+// push says m after everything that was pushed before it.
+func (p *person) push(now time.Time, m session.Message) {
+	l := p.best()
+	if s := p.speaking(); l == nil || len(p.waiting) > 0 || s != nil && s != l {
+		p.wait(now, append(p.waiting, m))
+		p.redial(now)
+		return
+	}
+	if l.session.Push(m); !l.session.Holds(now) {
+		l.send(now)
+	}
+}
+
+// wait keeps messages until there is a session. They are all that wait from then on.
+func (p *person) wait(now time.Time, all []session.Message) {
+	if len(p.waiting) == 0 {
+		p.waitingFrom = now
+	}
+	p.waiting = all
+	p.schedule()
+}
+
+// resume hands all that is not acknowledged to the best session, if there is one.
+func (p *person) resume(now time.Time) {
+	l := p.best()
+	if l == nil {
+		return
+	}
+	if s := p.speaking(); s != nil && s != l {
+		s.retire(now, l)
+	}
+	for _, m := range p.waiting {
+		l.session.Push(m)
+	}
+	p.waiting = nil
+	p.schedule()
+	l.flush(now)
+}
+
+// collect takes what waits in the store, now that there is a session for it. Else it
+// asks for one.
+func (p *person) collect(now time.Time) {
+	c := p.core
+	switch {
+	case c.closing || c.refuse(p.Key):
+		return
+	case p.best() == nil:
+		if c.store.Waits(p.Key) {
+			p.redial(now)
+		}
+		p.prune()
+		return
+	}
+	all, err := c.store.Outbox(p.Key)
+	if err != nil {
+		c.stats.StoreErrors++
+	}
+	for i := range all {
+		if m := all[i].message(); m.Form == wire.FormRoom {
+			p.sayIn(now, parked{m, all[i].Room})
+		} else {
+			p.push(now, m)
+		}
+	}
+}
+
+// release gives back to the store what could not be delivered.
+func (p *person) release(now time.Time) {
+	if !p.core.store.Release(p.Key) {
+		return
+	}
+	for _, l := range slices.Clone(p.links) {
+		if l.session.Pending() > 0 {
+			l.session.Take()
+			l.giveUp(now)
+		}
+	}
+	p.waiting, p.parked = nil, nil
+	p.schedule()
+}
+
+// addrs is where to look for the person, the likeliest first.
+func (p *person) addrs() []netip.AddrPort {
+	var all []netip.AddrPort
+	if p.last.IsValid() {
+		all = append(all, p.last)
+	}
+	for _, some := range [...][]netip.AddrPort{p.hints, p.told} {
+		for _, a := range some {
+			if !slices.Contains(all, a) {
+				all = append(all, a)
+			}
+		}
+	}
+	return all[:min(len(all), maxDialAddrs)]
+}
+
+// tells takes the addresses of an introduction. They are the peer's own word, and cost
+// whoever is really there no more than the hellos of a handshake (SPEC §4).
+func (p *person) tells(addrs [][]byte) {
+	p.told = nil
+	for _, b := range addrs[:min(len(addrs), wire.MaxAddrs)] {
+		if a, err := wire.ParseAddr(b); err == nil && tellable(a) {
+			p.told = append(p.told, a)
+		}
+	}
+}
+
+// tellable reports whether an address can mean a node to somebody else.
+func tellable(a netip.AddrPort) bool {
+	return a.Port() != 0 && a.Addr().IsGlobalUnicast() && a.Addr().Zone() == ""
+}
+
+// redial asks for a new session unless that is being done already.
+func (p *person) redial(now time.Time) {
+	if addrs := p.addrs(); p.dial == nil && len(addrs) > 0 && !p.core.closing && !p.core.refuse(p.Key) {
+		p.core.startDial(now, p.Key, addrs)
+	}
+}
+
+// found makes an end of looking for the person, with whom there is a session that works.
+func (p *person) found() {
+	if d := p.dial; d != nil && !d.renewal {
+		d.end(p.Person, nil)
+	}
+}
+
+// await asks for a new session for those who wait.
+func (p *person) await(now time.Time, waiters []*waiter) {
+	if p.redial(now); p.dial != nil {
+		p.dial.waiters = append(p.dial.waiters, waiters...)
+		return
+	}
+	for _, w := range waiters {
+		w.done(Person{}, ErrUnreachable)
+	}
+}
+
+// sought reports whether there is a reason to go on looking for the person.
+func (p *person) sought() bool {
+	return len(p.links) > 0 || len(p.waiting)+len(p.parked) > 0 || p.watched || p.visible || p.core.store.Waits(p.Key)
+}
+
+// hint takes the addresses that discovery sees now.
+func (p *person) hint(now time.Time, addrs []netip.AddrPort) {
+	p.hints = slices.Clone(addrs)
+	p.core.welcome(p.Key, addrs)
+	if p.dial != nil && len(addrs) > 0 {
+		p.dial.retarget(now, p.addrs())
+	} else if len(p.waiting)+len(p.parked) > 0 || len(addrs) > 0 && p.best() == nil && p.core.store.Waits(p.Key) {
+		p.redial(now)
+	}
+	p.prune()
+}
+
+// alive notes that the person has been heard.
+func (p *person) alive() {
+	if p.unreachable {
+		p.unreachable = false
+		p.core.events.add(Event{Kind: Reachable, Person: p.Person})
+	}
+}
+
+// silent notes that no answer has come for UnreachableAfter.
+func (p *person) silent(now time.Time) {
+	if !p.unreachable {
+		p.unreachable = true
+		p.core.events.add(Event{Kind: Unreachable, Person: p.Person})
+	}
+	p.redial(now)
+	p.release(now)
+}
+
+// stuck reports whether something waits to be said for which there is no session.
+func (p *person) stuck() bool { return len(p.waiting) > 0 || len(p.parked) > 0 && len(p.links) == 0 }
+
+// schedule sets when the person, having no session, is said to be unreachable.
+func (p *person) schedule() {
+	var at time.Time
+	if p.stuck() && !p.unreachable {
+		at = p.waitingFrom.Add(UnreachableAfter)
+	}
+	p.core.timers.set(&p.timer, at)
+}
+
+func (p *person) fire(now time.Time) {
+	if p.stuck() && now.Sub(p.waitingFrom) >= UnreachableAfter {
+		p.silent(now)
+	}
+}
+
+// prune forgets a person of whom nothing is left to remember.
+func (p *person) prune() {
+	if len(p.links) == 0 && len(p.waiting)+len(p.parked) == 0 && len(p.hints) == 0 && p.dial == nil && !p.watched && !p.visible {
+		p.core.timers.set(&p.timer, time.Time{})
+		delete(p.core.people, p.Key)
+	}
+}

@@ -1,0 +1,169 @@
+package chat
+
+import (
+	"crypto/hmac"
+	cryptorand "crypto/rand"
+	"net/netip"
+	"time"
+
+	"golang.org/x/crypto/blake2s"
+
+	"earshot/chat/handshake"
+	"earshot/chat/session"
+	"earshot/chat/wire"
+)
+
+// half is a handshake that we have answered and whose end is awaited.
+type half struct {
+	core          *core
+	index, sender uint32
+	hello         [32]byte // the ephemeral key that began it
+	source        netip.AddrPort
+	spread        bool // answered elsewhere too: source needn't have had the reply that is ended
+	machine       *handshake.Responder
+	timer         timer
+}
+
+// hello takes message 1 and answers it, within the caps of SPEC §10.
+func (c *core) hello(now time.Time, src netip.AddrPort, b []byte) {
+	h, err := wire.ParseHello(b)
+	if err != nil || h.Sender == 0 {
+		c.stats.Malformed++
+		return
+	}
+	if c.closing {
+		return
+	}
+	ephemeral := [32]byte(h.Noise)
+	f := c.hellos[ephemeral]
+	if f == nil {
+		if f = c.answer(now, src, &h); f == nil {
+			return
+		}
+		f.hello = ephemeral
+		c.hellos[ephemeral] = f
+	}
+	f.spread = f.spread || src != f.source
+	// A hello that comes again has lost its reply, and gets the same.
+	reply := wire.Answer{Type: wire.TypeReply, Sender: f.index, Receiver: f.sender, Noise: f.machine.Reply()}
+	c.out(reply.Append(c.buf()), src)
+}
+
+// answer makes the handshake that a hello asks for, or nil when it must not be.
+func (c *core) answer(now time.Time, src netip.AddrPort, h *wire.Hello) *half {
+	if len(c.halves) >= cookiesFrom {
+		want := c.cookies.make(now, src)
+		if !hmac.Equal(want[:], h.Cookie[:]) && !c.cookies.was(src, h.Cookie) {
+			k := wire.Cookie{Receiver: h.Sender, Cookie: want}
+			c.out(k.Append(c.buf()), src)
+			c.stats.Refused++
+			return nil
+		}
+	}
+	if len(c.halves) >= maxHalves || c.sources[src.Addr()] >= maxHalvesPerSource {
+		c.stats.Refused++
+		return nil
+	}
+	machine, err := handshake.Respond(c.identity.private, newEphemeral(), c.intro, h.Noise)
+	if err != nil {
+		c.stats.Forged++
+		return nil
+	}
+	f := &half{core: c, index: c.newIndex(), sender: h.Sender, source: src, machine: machine}
+	f.timer.run = func(time.Time) { f.end() }
+	c.halves[f.index] = f
+	c.sources[src.Addr()]++
+	c.timers.set(&f.timer, now.Add(halfLife))
+	return f
+}
+
+// end forgets the handshake.
+func (f *half) end() {
+	c := f.core
+	c.timers.set(&f.timer, time.Time{})
+	delete(c.halves, f.index)
+	delete(c.hellos, f.hello)
+	a := f.source.Addr()
+	if c.sources[a]--; c.sources[a] == 0 {
+		delete(c.sources, a)
+	}
+}
+
+// final takes message 3, with which the peer is proven.
+func (c *core) final(now time.Time, src netip.AddrPort, b []byte) {
+	a, err := wire.ParseAnswer(b)
+	if err != nil {
+		c.stats.Malformed++
+		return
+	}
+	if l := c.links[a.Receiver]; l != nil && !l.initiator && a.Sender == l.session.Remote() {
+		// It came again, so the peer has not heard us yet.
+		l.session.Confirm()
+		l.flush(now)
+		return
+	}
+	f := c.halves[a.Receiver]
+	if f == nil || f.sender != a.Sender || c.closing {
+		c.stats.Unknown++
+		return
+	}
+	result, err := f.machine.ReadFinal(a.Noise)
+	if err != nil {
+		c.stats.Forged++
+		return
+	}
+	f.end()
+	if c.refuse(result.Peer) {
+		c.shun(now, result.Peer, src)
+		return
+	}
+	intro, err := wire.ParseIntroduction(result.Intro)
+	if err != nil {
+		c.stats.Malformed++
+		return
+	}
+	s := session.New(now, result.Send, result.Recv, f.index, a.Sender)
+	result.Wipe()
+	if f.spread || src != f.source {
+		s.Check(c.random.Uint64())
+	}
+	l := c.establish(now, src, s, result.Peer, result.Binding, intro, nil)
+	if l == nil {
+		return
+	}
+	s.Confirm()
+	l.flush(now)
+	l.person.found()
+}
+
+// cookies makes proofs of address that cost no memory (SPEC §10): a keyed hash of
+// the address under a secret that changes every cookieEpoch.
+type cookies struct {
+	secret, before [32]byte
+	epoch          time.Time
+}
+
+func (k *cookies) make(now time.Time, to netip.AddrPort) [wire.CookieSize]byte {
+	if now.Sub(k.epoch) >= cookieEpoch {
+		k.before, k.epoch = k.secret, now
+		cryptorand.Read(k.secret[:])
+	}
+	return cookieOf(&k.secret, to)
+}
+
+// was reports whether cookie was made under the secret before the present one.
+func (k *cookies) was(to netip.AddrPort, cookie [wire.CookieSize]byte) bool {
+	want := cookieOf(&k.before, to)
+	return k.before != [32]byte{} && hmac.Equal(want[:], cookie[:])
+}
+
+func cookieOf(secret *[32]byte, to netip.AddrPort) (cookie [wire.CookieSize]byte) {
+	h, err := blake2s.New128(secret[:])
+	if err != nil {
+		panic(err) // the key's size is in its type
+	}
+	b, _ := to.MarshalBinary()
+	h.Write(b)
+	h.Sum(cookie[:0])
+	return cookie
+}

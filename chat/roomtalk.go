@@ -1,0 +1,314 @@
+package chat
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"earshot/chat/room"
+	"earshot/chat/session"
+	"earshot/chat/wire"
+)
+
+// parked is a message said in a room that waits until its member and we know of each
+// other's rooms (SPEC §13.5).
+type parked struct {
+	session.Message
+	room string // handle
+}
+
+// sayIn says text in a room that we are in, and returns to whom.
+func (c *core) sayIn(now time.Time, name, text string) (id MessageID, to []Person, err error) {
+	r := c.rooms.in[name]
+	switch {
+	case c.closing:
+		return id, nil, ErrClosed
+	case text == "":
+		return id, nil, ErrEmpty
+	case len(text) > MaxText:
+		return id, nil, ErrTooLong
+	case r == nil:
+		return id, nil, ErrNotIn
+	case c.events.Len() >= maxWaitingEvents:
+		return id, nil, ErrBacklog
+	}
+	members := c.members(r.handle)
+	for _, p := range members {
+		if p.best() != nil && p.backlog() >= maxBacklog {
+			return id, nil, ErrBacklog
+		}
+		to = append(to, p.Person)
+	}
+	binary.BigEndian.PutUint64(id[:8], c.random.Uint64())
+	binary.BigEndian.PutUint64(id[8:], c.random.Uint64())
+	clock, parents := r.order.Next(now)
+	s := Saying{ID: id, Text: text, Sent: now, Room: r.handle, Head: r.head(clock, parents), Clock: clock}
+	own, err := c.store.SaidIn(s, to)
+	if err != nil {
+		c.stats.StoreErrors++
+		return MessageID{}, nil, fmt.Errorf("chat: the message can't be kept: %w", err)
+	}
+	r.order.Shown(room.Ref{ID: id, Author: author(c.key)}, clock, parents)
+	c.rooms.said.add(id, name, to)
+	m := s.message()
+	for i, p := range members {
+		if own[i] {
+			p.sayIn(now, parked{m, r.handle})
+		} else {
+			p.collect(now)
+		}
+	}
+	return id, to, nil
+}
+
+// head returns what precedes the text of a message in the room.
+func (r *parlour) head(clock uint64, parents []room.Ref) string {
+	h := wire.RoomHead{Clock: clock}
+	if r.Key.IsZero() {
+		h.Name = r.Name
+	} else {
+		id := r.Key.ID()
+		h.Private = id[:]
+	}
+	for _, p := range parents {
+		h.Parents = append(h.Parents, append(p.ID[:], p.Author[:]...))
+	}
+	b, err := wire.MarshalRoomHead(&h)
+	if err != nil {
+		panic(err) // of a name and parents that are bounded
+	}
+	return string(b)
+}
+
+// message is s as a session carries it.
+func (s *Saying) message() session.Message {
+	m := session.Message{ID: s.ID, Text: s.Text, Sent: s.Sent}
+	if s.Room != "" {
+		m.Text, m.Form = s.Head+s.Text, wire.FormRoom
+	}
+	return m
+}
+
+// share returns what we have said in the room and the person was never told (SPEC §13.7).
+func (c *core) share(now time.Time, p *person, r *parlour) (all []parked) {
+	if c.rooms.passing {
+		return nil
+	}
+	kept, err := c.store.Share(r.handle, p.Person, now.Add(-room.Recent))
+	if err != nil {
+		c.stats.StoreErrors++
+	}
+	for i := range kept {
+		all = append(all, parked{kept[i].message(), r.handle})
+	}
+	return all
+}
+
+// sayIn says m, or lets it wait until that can be.
+func (p *person) sayIn(now time.Time, m parked) {
+	if len(p.parked) == 0 {
+		p.waitingFrom = now
+	}
+	p.parked = append(p.parked, m)
+	p.unpark(now)
+	if len(p.parked) > 0 {
+		p.core.meet(now, p, true)
+	}
+}
+
+// unpark says what can now be said, and gives up what needn't be.
+func (p *person) unpark(now time.Time) {
+	for len(p.parked) > 0 && p.word() != nil && len(p.waiting) == 0 {
+		m := p.parked[0]
+		if l := p.seat(m.room); l != nil {
+			if s := p.speaking(); l.session.Telling() || s != nil && s != l {
+				break // for a moment
+			}
+			l.session.Push(m.Message)
+			l.send(now)
+		} else if !p.in(m.room) {
+			p.decline(now, m)
+		} else {
+			break // until there is a session with the node that is in it
+		}
+		p.parked = p.parked[1:]
+	}
+	p.schedule()
+}
+
+// seat is the session to somebody's node that is in a room: the one that is speaking, or
+// else the one heard last. Nil when there is none.
+func (p *person) seat(handle string) (seat *link) {
+	for _, l := range p.links {
+		switch {
+		case l.retired || l.doubted || !l.lasts() || !slices.Contains(l.told.rooms, handle):
+		case l.session.Pending() > 0:
+			return l
+		case seat == nil || l.session.Heard().After(seat.session.Heard()):
+			seat = l
+		}
+	}
+	return seat
+}
+
+// decline gives up a message for somebody who isn't in the room.
+func (p *person) decline(now time.Time, m parked) {
+	c := p.core
+	if c.store.Decline(p.Key, m.ID, now) != nil {
+		c.stats.StoreErrors++
+	}
+	if f := c.rooms.said.of(m.ID); f != nil && f.off(p.Key) {
+		f.total--
+		c.events.add(Event{Kind: Declined, Person: p.Person, ID: m.ID, Room: f.room})
+	}
+}
+
+// hearIn takes a message that was said in a room, and reports whether it may be
+// acknowledged.
+func (l *link) hearIn(now time.Time, m session.Message) bool {
+	c, p := l.core, l.person
+	h, text, err := wire.ParseRoomHead(m.Text)
+	if err != nil || len(text) > MaxText {
+		c.stats.Malformed++
+		return true
+	}
+	r := c.roomOf(&h)
+	if r != nil && !r.Key.IsZero() && !p.proves(r.handle) {
+		if l.told == nil { // it is on its way
+			l.again = now.Add(storeAgain)
+			return false
+		}
+		r = nil
+	}
+	if r == nil {
+		c.stats.Refused++
+		return true
+	}
+	if ok, again := p.meter.Take(now); !ok {
+		l.again = again
+		return false
+	}
+	msg := room.Message[Event]{
+		Ref: room.Ref{ID: m.ID, Author: author(p.Key)}, Clock: h.Clock, Size: len(text),
+		Body: Event{Kind: Message, Person: p.Person, ID: m.ID, Text: text, Sent: m.Sent, Received: now, Room: r.Name},
+	}
+	msg.Parents = parents(&h)
+	place := r.order.Place(now, &msg)
+	fresh, err := c.store.HeardIn(p.Person, Saying{
+		ID: m.ID, Text: text, Sent: m.Sent, Room: r.handle, Head: m.Text[:len(m.Text)-len(text)], Clock: place,
+	}, now)
+	if err != nil {
+		c.stats.StoreErrors++
+		l.again = now.Add(storeAgain)
+		return false
+	}
+	if fresh {
+		r.show(r.order.Add(now, msg, c.patience))
+	}
+	return true
+}
+
+// parents returns what a message names as its parents.
+func parents(h *wire.RoomHead) (all []room.Ref) {
+	for _, b := range h.Parents {
+		all = append(all, room.Ref{ID: [16]byte(b), Author: room.Author(b[16:])})
+	}
+	return all
+}
+
+// roomOf returns the room that a message was said in, nil when we aren't in it.
+func (c *core) roomOf(h *wire.RoomHead) *parlour {
+	if h.Private == nil {
+		if r := c.rooms.in[h.Name]; r != nil && r.Key.IsZero() {
+			return r
+		}
+		return nil
+	}
+	for _, r := range c.rooms.in {
+		if !r.Key.IsZero() && r.Key.ID() == room.ID(h.Private) {
+			return r
+		}
+	}
+	return nil
+}
+
+// patience says what is to be expected of somebody who has said what isn't here.
+func (c *core) patience(a room.Author) room.Patience {
+	if a == author(c.key) {
+		return room.Refused // it was said by another of our nodes
+	}
+	for _, p := range c.people {
+		if author(p.Key) == a {
+			switch {
+			case c.refuse(p.Key):
+				return room.Refused
+			case p.visible || len(p.links) > 0 || len(p.rooms) > 0:
+				return room.Present
+			}
+		}
+	}
+	return room.Absent
+}
+
+// show passes on what is to be shown, and makes the next appointment.
+func (r *parlour) show(all []room.Message[Event]) {
+	for i := range all {
+		all[i].Body.Clock = all[i].Clock
+		r.core.events.add(all[i].Body)
+	}
+	r.core.timers.set(&r.timer, r.order.Wake())
+}
+
+func (r *parlour) due(now time.Time) { r.show(r.order.Due(now)) }
+
+// fanout is what has become of a message said in a room.
+type fanout struct {
+	id      MessageID
+	room    string // name
+	total   int    // members it was said to
+	missing map[Key]Person
+}
+
+// off strikes off somebody for whom it needn't be awaited any more.
+func (f *fanout) off(k Key) bool {
+	_, was := f.missing[k]
+	delete(f.missing, k)
+	return was
+}
+
+// fanouts is the latest messages said in rooms.
+type fanouts struct {
+	byID map[MessageID]*fanout
+	ring []*fanout
+}
+
+func (f *fanouts) add(id MessageID, name string, to []Person) {
+	o := &fanout{id: id, room: name, total: len(to), missing: make(map[Key]Person, len(to))}
+	for _, p := range to {
+		o.missing[p.Key] = p
+	}
+	if f.byID == nil {
+		f.byID = map[MessageID]*fanout{}
+	}
+	f.byID[id] = o
+	if f.ring = append(f.ring, o); len(f.ring) > maxFanouts {
+		delete(f.byID, f.ring[0].id)
+		f.ring = f.ring[1:]
+	}
+}
+
+// of returns the message's, nil when it wasn't said in a room lately.
+func (f *fanouts) of(id MessageID) *fanout { return f.byID[id] }
+
+// delivered tells that a message is acknowledged. That somebody who came late was given
+// it is no news.
+func (p *person) delivered(r session.Receipt) {
+	e := Event{Kind: Delivered, Person: p.Person, ID: r.ID, RTT: r.RTT}
+	if f := p.core.rooms.said.of(r.ID); f != nil {
+		if e.Room = f.room; !f.off(p.Key) {
+			return
+		}
+	}
+	p.core.events.add(e)
+}

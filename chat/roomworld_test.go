@@ -1,0 +1,142 @@
+package chat
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"earshot/chat/room"
+)
+
+// What a simulated disk keeps of rooms.
+
+// ownKey names a message to somebody.
+type ownKey struct {
+	to Key
+	id MessageID
+}
+
+func keyOf(s Saying) ownKey { return ownKey{s.To, s.ID} }
+
+// line is a message of a room.
+type line struct {
+	Saying
+	from  Key
+	times int          // it was taken
+	to    map[Key]bool // that it was said to, if it was said here
+}
+
+// log returns the lines of a room as they stand.
+func (d *disk) log(name string) (all []*line) {
+	for _, l := range d.lines {
+		if l.Room == name {
+			all = append(all, l)
+		}
+	}
+	slices.SortFunc(all, func(a, b *line) int { return cmp.Or(cmp.Compare(a.Clock, b.Clock), bytes.Compare(a.ID[:], b.ID[:])) })
+	return all
+}
+
+func (d *disk) SaidIn(s Saying, to []Person) (own []bool, err error) {
+	for _, p := range to {
+		own = append(own, !d.Waits(p.Key))
+	}
+	return own, d.writes(func() {
+		l := &line{Saying: s, from: d.node.id.Key(), times: 1, to: map[Key]bool{}}
+		d.lines[s.ID] = l
+		for i, p := range to {
+			l.to[p.Key] = true
+			s.To = p.Key
+			d.outbox = append(d.outbox, s)
+			d.own[keyOf(s)] = own[i]
+		}
+		if d.real != nil {
+			s.To = Key{}
+			kept, err := d.real.SaidIn(s, to)
+			d.agree("may send at once", slices.Equal(kept, own), true, err)
+		}
+	})
+}
+
+func (d *disk) HeardIn(from Person, s Saying, received time.Time) (fresh bool, err error) {
+	l := d.lines[s.ID]
+	fresh = l == nil || d.node.faults.noDedupe
+	return fresh, d.writes(func() {
+		switch {
+		case l == nil:
+			d.lines[s.ID] = &line{Saying: s, from: from.Key, times: 1}
+		case fresh:
+			l.times++
+		}
+		if d.real != nil {
+			kept, err := d.real.HeardIn(from, s, received)
+			d.agree("knows as new", kept, fresh, err)
+		}
+	})
+}
+
+func (d *disk) Share(name string, to Person, since time.Time) (all []Saying, err error) {
+	err = d.writes(func() {
+		lines := d.log(name)
+		for i := len(lines) - 1; i >= 0 && len(all) < room.MaxRecent; i-- {
+			if l := lines[i]; l.to != nil && !l.to[to.Key] && !l.Sent.Before(since) {
+				l.to[to.Key] = true
+				s := l.Saying
+				s.To = to.Key
+				all = append(all, s)
+			}
+		}
+		slices.Reverse(all)
+		for _, s := range all {
+			d.outbox = append(d.outbox, s)
+			d.own[keyOf(s)] = true
+		}
+		if d.real != nil {
+			kept, err := d.real.Share(name, to, since)
+			d.agree("shares", len(kept), len(all), err)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func (d *disk) Decline(to Key, id MessageID, now time.Time) error {
+	return d.writes(func() {
+		d.outbox = slices.DeleteFunc(d.outbox, func(s Saying) bool { return s.To == to && s.ID == id })
+		delete(d.lines[id].to, to)
+		if d.real != nil {
+			d.agree("gives up", nil, nil, d.real.Decline(to, id, now))
+		}
+	})
+}
+
+func (d *disk) Spoke(name string, since time.Time) bool {
+	spoke := slices.ContainsFunc(slices.Collect(maps.Values(d.lines)), func(l *line) bool {
+		return l.Room == name && l.to != nil && !l.Sent.Before(since)
+	})
+	if d.real != nil {
+		d.agree("has said something", d.real.Spoke(name, since), spoke, nil)
+	}
+	return spoke
+}
+
+func (d *disk) Tail(name string, since time.Time) (all []Trace, err error) {
+	for _, l := range d.log(name) {
+		if !l.Sent.Before(since) {
+			t := Trace{l.ID, l.from, l.Clock, l.Head}
+			if l.to != nil {
+				t.From = Key{}
+			}
+			all = append(all, t)
+		}
+	}
+	if d.real != nil {
+		kept, err := d.real.Tail(name, since)
+		d.agree("remembers", slices.Equal(kept, all), true, err)
+	}
+	return all, nil
+}

@@ -1,0 +1,62 @@
+package chat
+
+import "time"
+
+// Store keeps what must outlive a node, so that a message that was shown as sent is
+// delivered once whatever happens to either side. A call that returns no error has
+// put it where a crash of the process can't take it away. The node calls it with its
+// lock held, one call at a time. Several nodes of one person, in several processes,
+// can share what is kept: each message is then one node's to send at any time.
+type Store interface {
+	// Waits reports whether anything may wait for the person that no node is sending.
+	Waits(to Key) bool
+	// Outbox returns what waits for the person, in the order it was said, and makes it
+	// this node's to send. While another node has something for them it is empty.
+	Outbox(to Key) ([]Saying, error)
+	// Said keeps a message before it is sent for the first time, and reports whether it
+	// is this node's to send at once: not while something said before still waits.
+	Said(Saying) (own bool, err error)
+	// Release gives back, for any node to send, what this node has of the person's. It
+	// returns false where nobody else could: then the node keeps it.
+	Release(to Key) bool
+	// Delivered notes that a message is acknowledged.
+	Delivered(to Key, id MessageID, now time.Time) error
+	// SaidIn keeps a message said in a room before it is sent for the first time, and reports
+	// of each of those it goes to whether it is this node's to send to them at once.
+	SaidIn(s Saying, to []Person) (own []bool, err error)
+	// HeardIn is Heard for what was said in a room.
+	HeardIn(from Person, s Saying, received time.Time) (fresh bool, err error)
+	// Share returns what was said here in a room since then, at most room.MaxRecent messages, that
+	// hasn't been said to the person, and makes it this node's to say to them.
+	Share(room string, to Person, since time.Time) ([]Saying, error)
+	// Decline notes that somebody whom a message said in a room was for isn't in it, and so
+	// hasn't been told it.
+	Decline(to Key, id MessageID, now time.Time) error
+	// Spoke reports whether something was said here in a room since then.
+	Spoke(room string, since time.Time) bool
+	// Tail returns the latest messages of a room since then, in order, at most 1000.
+	Tail(room string, since time.Time) ([]Trace, error)
+	// Heard keeps a message before it is acknowledged, and reports whether it is new.
+	Heard(from Person, id MessageID, text string, sent, received time.Time) (fresh bool, err error)
+}
+
+// Saying is a message that somebody here said.
+type Saying struct {
+	To   Key
+	Name string // what they call themselves, as far as is known
+	ID   MessageID
+	Text string
+	Sent time.Time
+
+	Room  string // handle of the room it was said in; empty: none, as with the next two
+	Head  string // what precedes the text on the wire
+	Clock uint64 // where it stands in the room
+}
+
+// Trace is what is known of a message of a room besides what it says.
+type Trace struct {
+	ID    MessageID
+	From  Key // zero: us
+	Clock uint64
+	Head  string // what preceded its text on the wire
+}

@@ -1,0 +1,81 @@
+package chat
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// SPEC §9: at most every 3 s, and only over a session that is there.
+func TestTyping(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.node("ana"), w.node("bob")
+	w.announce(b)
+	a.core.typing(w.now, b.id.Key())
+	if len(a.core.dials) > 0 {
+		t.Error("typing opens a session")
+	}
+	a.opens(time.Second, Target{Addrs: b.at()})
+	w.run(time.Second)
+	for range 70 {
+		a.core.typing(w.now, b.id.Key())
+		w.run(100 * time.Millisecond)
+	}
+	if got := b.kinds(); !slices.Equal(got, []Kind{Met, Typing, Typing, Typing}) {
+		t.Errorf("in 7 s bob was told %v", got)
+	}
+	w.run(10 * time.Second)
+	if slices.Contains(a.kinds(), Unreachable) {
+		t.Error("typing waits for an answer")
+	}
+	link := a.core.people[b.id.Key()].best()
+	for range 50 { // whoever keeps no measure isn't heeded
+		link.session.Typing()
+		link.send(w.now)
+		w.run(10 * time.Millisecond)
+	}
+	if got := b.kinds(); len(got) != 5 {
+		t.Errorf("a flood of typing tells %v", got)
+	}
+	a.core.refuse = func(Key) bool { return true }
+	w.run(typingEvery)
+	a.core.typing(w.now, b.id.Key())
+	w.run(time.Second)
+	if got := b.kinds(); len(got) != 5 {
+		t.Error("somebody blocked is told")
+	}
+}
+
+// Those in a session hear a new name at once, those met later meet the new name.
+func TestRename(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b, c := w.node("ana"), w.node("bob"), w.node("carol")
+	a.opens(time.Second, Target{Addrs: b.at()})
+	w.run(time.Second)
+	if err := a.core.rename(w.now, "anna"); err != nil {
+		t.Fatal(err)
+	}
+	renamed := func() bool { return b.core.people[a.id.Key()].Name == "anna" }
+	if !w.await(time.Second, renamed) {
+		t.Fatal("bob doesn't hear of it")
+	}
+	if got := b.kinds(); !slices.Equal(got, []Kind{Met, Met}) || b.events[1].Person.Name != "anna" {
+		t.Errorf("bob was told %v", b.events)
+	}
+	if p, err := c.opens(time.Second, Target{Addrs: a.at()}); err != nil || p.Name != "anna" {
+		t.Errorf("carol meets %q, %v", p.Name, err)
+	}
+	a.say(b, "hello")
+	b.say(a, "hello")
+	if !w.await(time.Second, w.settled) {
+		t.Error("not delivered")
+	}
+	w.run(10 * time.Second)
+	w.check()
+	if a.live() != 2 || b.live() != 1 {
+		t.Errorf("%d and %d sessions", a.live(), b.live())
+	}
+	if a.core.rename(w.now, string(make([]byte, MaxName+1))) == nil {
+		t.Error("a name too long is taken")
+	}
+}

@@ -1,0 +1,540 @@
+package chat
+
+import (
+	"bytes"
+	"container/heap"
+	"crypto/ecdh"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// world is a set of cores on a network that loses, doubles, delays, reorders and
+// damages, under a clock of its own. Everything in it follows from the seed.
+type world struct {
+	t       reporter
+	rng     *rand.Rand
+	now     time.Time
+	queue   flights
+	nodes   []*simNode
+	loss    float64
+	dup     float64
+	damage  float64
+	delay   time.Duration // each way, and up to jitter more
+	jitter  time.Duration
+	cut     map[[2]netip.Addr]bool // one-way
+	story   *strings.Builder       // nil: not told
+	counter int
+	opened  map[string]bool // sealed datagrams on their way: opened already?
+	said    int
+	answers int
+	dir     func() string // where a node keeps a real store; nil: nowhere
+}
+
+var simBegin = time.Unix(1_700_000_000, 0)
+
+type flight struct {
+	at       time.Time
+	n        int // ties in the order sent
+	from, to netip.AddrPort
+	b        []byte
+}
+
+type flights []flight
+
+func (q flights) Len() int { return len(q) }
+func (q flights) Less(i, j int) bool {
+	return q[i].at.Before(q[j].at) || q[i].at.Equal(q[j].at) && q[i].n < q[j].n
+}
+func (q flights) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *flights) Push(x any)   { *q = append(*q, x.(flight)) }
+func (q *flights) Pop() any {
+	old := *q
+	f := old[len(old)-1]
+	*q = old[:len(old)-1]
+	return f
+}
+
+// simNode is a program on a machine: the core is lost in a crash, the disk is not.
+type simNode struct {
+	w         *world
+	id        *Identity
+	name      string
+	addr      netip.AddrPort
+	core      *core
+	disk      *disk
+	seen      map[Key][]netip.AddrPort // what discovery says, told again after a restart
+	events    []Event                  // all but messages and deliveries
+	starving  bool                     // takes no events
+	closed    bool                     // not running
+	doom      int                      // crashes at the doom-th write or datagram from now; 0: does not
+	back      time.Time                // when it runs again after a crash
+	faults    faults
+	rooms     []Membership
+	shown     []Event            // messages of rooms, in the order shown
+	outwaited map[MessageID]bool // of those, which were held back in vain
+	since     time.Time          // when it came back, after it had left
+}
+
+// reporter is what a simulation complains to: a test, or a probe that is expected
+// to hear complaints.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Fatal(args ...any)
+	Failed() bool
+}
+
+func newWorld(t reporter, seed uint64) *world {
+	return &world{
+		t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: simBegin, delay: 200 * time.Microsecond,
+		cut: map[[2]netip.Addr]bool{}, opened: map[string]bool{},
+	}
+}
+
+// node adds a person whose node runs.
+func (w *world) node(name string) *simNode {
+	n := w.person(name)
+	n.start()
+	return n
+}
+
+// person adds somebody with a disk and an address.
+func (w *world) person(name string) *simNode {
+	secret := make([]byte, 32)
+	for i := range secret {
+		secret[i] = byte(w.rng.Uint32())
+	}
+	private, err := ecdh.X25519().NewPrivateKey(secret)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n := &simNode{
+		outwaited: map[MessageID]bool{},
+		w:         w, id: &Identity{private}, name: name, seen: map[Key][]netip.AddrPort{},
+		addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 0, byte(len(w.nodes) + 1)}), DefaultPort),
+	}
+	n.disk = &disk{node: n, heard: map[Key][]string{}, ids: map[MessageID]bool{}, said: map[Key][]string{}, lines: map[MessageID]*line{}}
+	if w.dir != nil {
+		n.disk.dir = w.dir()
+	}
+	w.nodes = append(w.nodes, n)
+	return n
+}
+
+// start runs a fresh core for the same identity and disk, as after a restart.
+func (n *simNode) start() {
+	c, err := newCore(Config{Identity: n.id, Name: n.name, Store: n.disk}, rand.New(rand.NewPCG(n.w.rng.Uint64(), 2)), n.send)
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	c.weakReplay = n.faults.weakReplay
+	n.core, n.closed = c, false
+	n.disk.own = map[ownKey]bool{}
+	n.disk.reopen()
+	c.careless = n.faults.careless
+	for _, m := range n.rooms {
+		if err := c.join(n.w.now, m); err != nil {
+			n.w.t.Fatal(err)
+		}
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(n.seen), func(a, b Key) int { return bytes.Compare(a[:], b[:]) }) {
+		c.person(key).seen(n.w.now)
+		c.person(key).hint(n.w.now, n.seen[key])
+	}
+}
+
+// strikes reports whether the node is dead, or dies of this very act.
+func (n *simNode) strikes() bool {
+	if n.closed {
+		return true
+	}
+	if n.doom > 0 {
+		if n.doom--; n.doom == 0 {
+			n.closed = true
+			n.back = n.w.now.Add(time.Duration(n.w.rng.Int64N(int64(3 * time.Second))))
+			n.w.tell("%s crashes", n.name)
+			return true
+		}
+	}
+	return false
+}
+
+func (n *simNode) send(b []byte, to netip.AddrPort) {
+	w := n.w
+	if n.strikes() {
+		return
+	}
+	if w.cut[[2]netip.Addr{n.addr.Addr(), to.Addr()}] || w.rng.Float64() < w.loss {
+		w.tell("%s -> %s lost %d bytes type %d", n.name, to, len(b), b[0])
+		return
+	}
+	copies := 1
+	if w.rng.Float64() < w.dup {
+		copies = 2
+	}
+	for range copies {
+		d := w.delay
+		if w.jitter > 0 {
+			d += time.Duration(w.rng.Int64N(int64(w.jitter)))
+		}
+		c := bytes.Clone(b)
+		if w.damage > 0 && w.rng.Float64() < w.damage {
+			c[w.rng.IntN(len(c))] ^= byte(1 + w.rng.IntN(255))
+		}
+		w.counter++
+		heap.Push(&w.queue, flight{w.now.Add(d), w.counter, n.addr, to, c})
+	}
+}
+
+func (w *world) tell(format string, args ...any) {
+	if w.story != nil {
+		fmt.Fprintf(w.story, "%12s ", w.now.Sub(simBegin))
+		fmt.Fprintf(w.story, format+"\n", args...)
+	}
+}
+
+// gets hands the node a datagram, and checks that no sealed one is opened twice.
+func (n *simNode) gets(from netip.AddrPort, b []byte) {
+	w := n.w
+	w.tell("%s <- %s %d bytes type %d", n.name, from, len(b), b[0])
+	before := n.core.stats.Opened
+	as := string(b)
+	n.core.receive(w.now, from, b)
+	if n.core.stats.Opened > before {
+		if w.opened[as] {
+			w.t.Errorf("%s opened one datagram twice", n.name)
+		}
+		w.opened[as] = true
+	}
+	n.drain()
+}
+
+// drain takes what the node's core has to report.
+func (n *simNode) drain() {
+	for !n.starving && !n.closed {
+		events := n.core.next(n.w.now, nil)
+		if len(events) == 0 {
+			return
+		}
+		vain := slices.ContainsFunc(events, func(e Event) bool {
+			return e.Kind == Message && e.Room != "" && n.w.now.Sub(e.Received) >= 30*time.Second
+		})
+		for _, e := range events {
+			n.takes(e)
+			if vain && e.Received.Before(n.w.now) { // nobody waits longer, nor for who has (SPEC §13.6)
+				n.outwaited[e.ID] = true
+			}
+		}
+	}
+}
+
+func (n *simNode) takes(e Event) {
+	switch e.Kind {
+	case Message:
+		if e.Room != "" {
+			n.shown = append(n.shown, e)
+		}
+		n.w.tell("%s hears %q from %s", n.name, short(e.Text), e.Person.Name)
+	case Delivered:
+		n.w.tell("%s knows %v delivered", n.name, e.ID)
+	default:
+		n.w.tell("%s event %d about %s", n.name, e.Kind, e.Person.Name)
+		n.events = append(n.events, e)
+	}
+}
+
+func short(s string) string { return s[:min(len(s), 24)] }
+
+func (n *simNode) say(to *simNode, text string) {
+	n.w.said++
+	n.w.tell("%s says %q to %s", n.name, short(text), to.name)
+	if _, err := n.core.send(n.w.now, to.id.Key(), text); err != nil && !n.closed {
+		n.w.t.Fatalf("%s says to %s: %v", n.name, to.name, err)
+	}
+	n.drain()
+}
+
+// step lets the next thing happen, but nothing after until.
+func (w *world) step(until time.Time) bool {
+	next := until
+	var due *simNode
+	for _, n := range w.nodes {
+		at := n.back
+		if !n.closed {
+			at = n.core.timers.next()
+		}
+		if !at.IsZero() && at.Before(next) {
+			next, due = at, n
+		}
+	}
+	if len(w.queue) > 0 && w.queue[0].at.Before(next) {
+		f := heap.Pop(&w.queue).(flight)
+		w.now = later(w.now, f.at)
+		for _, n := range w.nodes {
+			if n.addr == f.to && !n.closed {
+				n.gets(f.from, f.b)
+			}
+		}
+		return true
+	}
+	if due == nil {
+		w.now = until
+		return false
+	}
+	w.now = later(w.now, next)
+	if due.closed {
+		due.back = time.Time{}
+		w.tell("%s restarts", due.name)
+		due.start()
+		w.announce(due)
+		return true
+	}
+	due.core.tick(w.now)
+	if at := due.core.timers.next(); !due.closed && !at.IsZero() && !at.After(w.now) && len(due.core.timers) < 2 {
+		w.t.Fatalf("%s: a timer that does not advance", due.name)
+	}
+	due.drain()
+	return true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// run lets d pass.
+func (w *world) run(d time.Duration) {
+	until := w.now.Add(d)
+	for w.step(until) {
+	}
+}
+
+// await lets time pass until ok, at most d, and reports whether it became so.
+func (w *world) await(d time.Duration, ok func() bool) bool {
+	until := w.now.Add(d)
+	for !ok() {
+		if !w.step(until) {
+			return ok()
+		}
+	}
+	return true
+}
+
+// settled reports whether everything said is known to be delivered.
+func (w *world) settled() bool {
+	for _, n := range w.nodes {
+		if len(n.disk.outbox) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// check compares what was heard with what was said: nothing lost, nothing twice,
+// order kept.
+func (w *world) check() {
+	w.t.Helper()
+	for _, from := range w.nodes {
+		for _, to := range w.nodes {
+			said, heard := from.disk.said[to.id.Key()], to.disk.heard[from.id.Key()]
+			if slices.Equal(said, heard) {
+				continue
+			}
+			for i := range min(len(said), len(heard)) {
+				if said[i] != heard[i] {
+					w.t.Errorf("%s to %s: message %d of %d: said %q, heard %q",
+						from.name, to.name, i, len(said), short(said[i]), short(heard[i]))
+					break
+				}
+			}
+			w.t.Errorf("%s to %s: %d said, %d heard", from.name, to.name, len(said), len(heard))
+		}
+	}
+}
+
+// announce tells every other node where n is, as discovery does.
+func (w *world) announce(n *simNode) {
+	for _, o := range w.nodes {
+		if o != n {
+			o.seen[n.id.Key()] = []netip.AddrPort{n.addr}
+			if !o.closed {
+				p := o.core.person(n.id.Key())
+				p.seen(w.now)
+				p.hint(w.now, o.seen[n.id.Key()])
+			}
+		}
+	}
+}
+
+// disk is the Store of a node: what is on it stays.
+type disk struct {
+	node   *simNode
+	outbox []Saying
+	said   map[Key][]string
+	heard  map[Key][]string
+	ids    map[MessageID]bool
+	dir    string // of the real store; empty: there is none
+	real   Store
+
+	lines map[MessageID]*line // of rooms
+	own   map[ownKey]bool     // messages that the core, as it runs now, is sending
+}
+
+// reopen opens the real store, as after a restart. What was written is there, in
+// whatever way the process ended.
+func (d *disk) reopen() {
+	if d.dir == "" {
+		return
+	}
+	if d.real != nil {
+		if err := d.real.(io.Closer).Close(); err != nil {
+			d.node.w.t.Fatal(err)
+		}
+	}
+	var err error
+	if d.real, err = OpenStore(d.dir); err != nil {
+		d.node.w.t.Fatal(err)
+	}
+}
+
+// agree compares what the real store says with what should be.
+func (d *disk) agree(what string, got, want any, err error) {
+	if err != nil || got != want {
+		d.node.w.t.Errorf("%s: the store %s: %v, want %v (%v)", d.node.name, what, got, want, err)
+	}
+}
+
+var errCrashed = errors.New("crashed")
+
+// writes runs a write, unless the node is dead. When the node dies of it, it is done
+// or not, as chance has it, but never reported.
+func (d *disk) writes(f func()) error {
+	dead := d.node.closed
+	if d.node.strikes() {
+		if !dead && d.node.w.rng.IntN(2) == 0 {
+			f()
+		}
+		return errCrashed
+	}
+	f()
+	return nil
+}
+
+func (d *disk) Waits(to Key) bool {
+	return slices.ContainsFunc(d.outbox, func(s Saying) bool { return s.To == to && !d.own[keyOf(s)] })
+}
+
+func (d *disk) Outbox(to Key) (all []Saying, err error) {
+	for _, s := range d.outbox {
+		if s.To == to && !d.own[keyOf(s)] {
+			d.own[keyOf(s)] = true
+			all = append(all, s)
+		}
+	}
+	if d.real != nil {
+		kept, err := d.real.Outbox(to)
+		d.agree("has to send", len(kept), len(all), err)
+		for i := range min(len(kept), len(all)) {
+			d.agree("has to send", kept[i].Text, all[i].Text, nil)
+		}
+	}
+	return all, nil
+}
+
+func (d *disk) Said(s Saying) (own bool, err error) {
+	own = !d.Waits(s.To)
+	return own, d.writes(func() {
+		d.outbox = append(d.outbox, s)
+		d.said[s.To] = append(d.said[s.To], s.Text)
+		d.own[keyOf(s)] = own
+		if d.real != nil {
+			kept, err := d.real.Said(s)
+			d.agree("may send at once", kept, own, err)
+		}
+	})
+}
+
+func (d *disk) Release(to Key) bool {
+	for _, s := range d.outbox {
+		if s.To == to {
+			d.own[keyOf(s)] = false
+		}
+	}
+	if d.real != nil {
+		d.agree("gives back", d.real.Release(to), true, nil)
+	}
+	return true
+}
+
+func (d *disk) Delivered(to Key, id MessageID, now time.Time) error {
+	i := slices.IndexFunc(d.outbox, func(s Saying) bool { return s.ID == id && s.To == to })
+	if i < 0 {
+		d.node.w.t.Errorf("%s: message %v reported delivered twice or never said", d.node.name, id)
+		return nil
+	}
+	text := d.outbox[i].Text
+	// Delivered means that the other side has it on its disk.
+	w := d.node.w
+	if !slices.ContainsFunc(w.nodes, func(n *simNode) bool {
+		return n.id.Key() == to && (slices.Contains(n.disk.heard[d.node.id.Key()], text) || n.disk.lines[id] != nil)
+	}) {
+		w.t.Errorf("%s was told that %q is delivered, and nobody has it", d.node.name, short(text))
+	}
+	return d.writes(func() {
+		d.outbox = slices.Delete(d.outbox, i, i+1)
+		if d.real != nil {
+			d.agree("notes", nil, nil, d.real.Delivered(to, id, now))
+		}
+	})
+}
+
+// inOrder checks that what was just heard is what the sender said next. Of several
+// nodes of one person any can hear it.
+func (d *disk) inOrder(from Person) {
+	w, me := d.node.w, d.node.id.Key()
+	if slices.ContainsFunc(w.nodes, func(n *simNode) bool { return n != d.node && n.id.Key() == me }) {
+		return
+	}
+	for _, n := range w.nodes {
+		if n.id.Key() != from.Key {
+			continue
+		}
+		heard, said := d.heard[from.Key], n.disk.said[me]
+		if last := len(heard) - 1; last >= len(said) || said[last] != heard[last] {
+			w.t.Errorf("%s heard %q from %s out of order, twice or unsaid", d.node.name, short(heard[last]), n.name)
+		}
+	}
+}
+
+func (d *disk) Heard(from Person, id MessageID, text string, sent, received time.Time) (fresh bool, err error) {
+	fresh = !d.ids[id] || d.node.faults.noDedupe
+	keep := func() {
+		if fresh {
+			d.ids[id] = true
+			d.heard[from.Key] = append(d.heard[from.Key], text)
+			d.inOrder(from)
+		}
+		if d.real != nil {
+			kept, err := d.real.Heard(from, id, text, sent, received)
+			d.agree("knows as new", kept, fresh, err)
+		}
+	}
+	if d.node.faults.ackBeforeStoring {
+		if d.node.closed {
+			return false, errCrashed
+		}
+		d.node.core.timers.set(&timer{run: func(time.Time) { _ = d.writes(keep) }}, d.node.w.now.Add(time.Microsecond))
+		return true, nil
+	}
+	return fresh, d.writes(keep)
+}
