@@ -1,0 +1,366 @@
+// Package app wires discovery to chat for one process: it opens the identity and the
+// socket, tells the node where discovery sees people, and finds out whom a PEER
+// argument means.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/gofrs/flock"
+
+	"earshot/chat"
+	"earshot/chat/store"
+	"earshot/discovery"
+)
+
+// Config says how to take part.
+type Config struct {
+	Name       string            // what I call myself
+	Dir        string            // the data directory
+	Port       uint16            // UDP port to listen on; 0: any
+	Interfaces []string          // interfaces for discovery; empty: every usable one
+	Hidden     bool              // don't advertise
+	NoHistory  bool              // keep nothing of what is said, met or left to say
+	Passing    bool              // Hidden because soon gone: who can't be reached otherwise may see us
+	Brief      bool              // soon gone: a member of no room
+	Rooms      []chat.Membership // to be in besides those remembered
+	Log        *slog.Logger
+
+	// FirstContact is called when the first word has passed with somebody, who is known
+	// from then on, before the event that tells of it.
+	FirstContact func(*App, chat.Person)
+
+	Domain string         // where to look for people by unicast DNS too; empty: nowhere
+	DNS    netip.AddrPort // the server to ask; invalid: the system's
+}
+
+// App is a person taking part. Its channels have one consumer.
+type App struct {
+	Me       chat.Person
+	Node     *chat.Node
+	Presence *discovery.Presence    // nil when no interface is usable, or discovery wasn't asked for
+	NoLAN    error                  // why no interface is usable
+	Port     uint16                 // where the node listens
+	Twin     bool                   // another process advertises this identity
+	Chat     <-chan chat.Event      // closed by Close, after the last event
+	Seen     <-chan discovery.Event // never ready without Presence
+
+	Book  *Book        // who is known
+	Store *store.Store // what is kept; nil when nothing is to be
+
+	rooms        []chat.Membership // that this process is in whatever the others decide
+	firstContact func(*App, chat.Person)
+	strangers    map[chat.Key]bool // of pump: met, and not yet known
+
+	lock  *flock.Flock
+	knock chan chat.Key // those who don't answer
+	done  chan struct{}
+
+	working sync.WaitGroup
+}
+
+// ErrNoDirectory reports a data directory that isn't there and can't be made.
+var ErrNoDirectory = errors.New("the data directory can't be made")
+
+// Identity opens the identity kept in dir and makes both where there are none.
+func Identity(dir string) (*chat.Identity, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoDirectory, err)
+	}
+	return chat.LoadIdentity(filepath.Join(dir, "identity"))
+}
+
+// Start takes part as cfg says. Whoever only wants to reach somebody by address sets
+// discover to false.
+func Start(cfg Config, discover bool) (*App, error) {
+	identity, err := Identity(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := listen(cfg.Port)
+	if err != nil {
+		return nil, fmt.Errorf("no UDP port to be had: %w", err)
+	}
+	a := &App{
+		Me:   chat.Person{Key: identity.Key(), Name: cfg.Name},
+		Port: uint16(conn.LocalAddr().(*net.UDPAddr).Port),
+		done: make(chan struct{}), knock: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
+		firstContact: cfg.FirstContact, rooms: cfg.Rooms,
+	}
+	node := chat.Config{Identity: identity, Name: cfg.Name, Unanswered: a.unanswered, Refuse: a.Book.Blocked, Passing: cfg.Brief}
+	if a.Store, err = keep(cfg, a.Book); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	if a.Store != nil {
+		node.Store = a.Store
+	}
+	if node.Rooms, err = memberships(cfg, a.Store); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	if a.Node, err = chat.NewNode(conn, node); err != nil {
+		return nil, err
+	}
+	events := make(chan chat.Event)
+	a.Chat = events
+	joined := make(chan struct{})
+	join := sync.OnceFunc(func() { close(joined) })
+	defer join()
+	go func() {
+		<-joined // the events tell Presence something
+		a.pump(events)
+	}()
+	if !discover {
+		return a, nil
+	}
+	if !cfg.Hidden {
+		a.lock = flock.New(filepath.Join(cfg.Dir, "advertise.lock"))
+		first, err := a.lock.TryLock()
+		a.Twin = err != nil || !first
+	}
+	a.Presence, err = discovery.Join(discovery.Config{
+		ID: a.Me.Key.String(), Name: cfg.Name, Port: a.Port, Hidden: cfg.Hidden, Twin: a.Twin || cfg.Passing,
+		Interfaces: cfg.Interfaces, Log: cfg.Log, Knocked: a.Node.Poke,
+		Domain: cfg.Domain, DNS: cfg.DNS,
+	})
+	var none *discovery.NoInterfaceError
+	switch {
+	case errors.As(err, &none):
+		a.NoLAN = err
+	case err != nil:
+		join()
+		a.Close(func(chat.Event) {})
+		return nil, err
+	default:
+		seen := make(chan discovery.Event)
+		a.Seen = seen
+		go a.feed(seen, cfg.Hidden)
+		if !cfg.Hidden || cfg.Passing {
+			go a.knocks()
+		}
+	}
+	return a, nil
+}
+
+// keep opens the store and reads who is known. With NoHistory they are only read, as
+// far as that can be done.
+func keep(cfg Config, book *Book) (*store.Store, error) {
+	s, err := store.Open(cfg.Dir)
+	if err == nil {
+		err = book.Read(s)
+	}
+	if s != nil && (err != nil || cfg.NoHistory) {
+		_ = s.Close()
+		s = nil
+	}
+	if cfg.NoHistory {
+		return nil, nil
+	}
+	return s, err
+}
+
+// Deliver makes this process deliver, as soon as can be, what any of this person's has
+// left in the outbox.
+func (a *App) Deliver(cfg Config) {
+	if a.Store != nil {
+		a.working.Go(func() { a.courier(cfg.Log.Warn) })
+	}
+}
+
+// readBuffer is how many bytes may wait at the socket, where the system allows that
+// many: a flood, or a room full of people, then pushes out less of what counts.
+const readBuffer = 1 << 20
+
+// listen opens the UDP port, or any where it is taken.
+func listen(port uint16) (*net.UDPConn, error) {
+	conn, err := listenBoth(port)
+	if err != nil && port != 0 {
+		conn, err = listenBoth(0)
+	}
+	if err == nil {
+		_ = conn.SetReadBuffer(readBuffer)
+	}
+	return conn, err
+}
+
+// listenBoth opens a UDP port for IPv4 and IPv6. Left to itself, package net opens it for
+// IPv4 alone where the loopback interface is down, as it probes there for what works.
+func listenBoth(port uint16) (*net.UDPConn, error) {
+	addr := net.UDPAddr{IP: net.IPv6unspecified, Port: int(port)}
+	both := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if bad := c.Control(func(fd uintptr) { err = takeIPv4(fd) }); bad != nil {
+			return bad
+		}
+		return err
+	}}
+	if conn, err := both.ListenPacket(context.Background(), "udp6", addr.String()); err == nil {
+		return conn.(*net.UDPConn), nil
+	}
+	return net.ListenUDP("udp", &net.UDPAddr{Port: int(port)})
+}
+
+// pump passes the node's events on until the node is closed.
+func (a *App) pump(out chan<- chat.Event) {
+	defer close(out)
+	for {
+		e, err := a.Node.Next(context.Background())
+		if err != nil {
+			return
+		}
+		if a.Store != nil {
+			a.remember(e)
+		}
+		if a.Presence != nil {
+			a.vouch(e)
+		}
+		out <- e
+	}
+}
+
+// vouch tells discovery who has just proven to be there, whom no forged goodbye can
+// then take away, and who does not answer though they are visible.
+func (a *App) vouch(e chat.Event) {
+	switch e.Kind {
+	case chat.Met, chat.Message, chat.Delivered, chat.Reachable:
+		a.Presence.Confirm(e.Person.Key.String())
+	case chat.Unreachable:
+		a.Presence.Reconfirm(e.Person.Key.String())
+	}
+}
+
+// feed tells the node where discovery sees people and, unless hidden, where they can
+// find us, and passes the news on.
+func (a *App) feed(out chan<- discovery.Event, hidden bool) {
+	for {
+		if !hidden { // at first, and after what may have come of a change of our interfaces
+			_ = a.Node.Introduce(a.Addrs())
+		}
+		e, err := a.Presence.Next(context.Background())
+		if err != nil {
+			return
+		}
+		// Whoever goes keeps the last address, so that what is said to them waits there.
+		key, err := chat.ParseKey(e.Peer.ID)
+		if err == nil && e.Change != discovery.Down {
+			a.Node.Hint(key, e.Peer.Addrs)
+		}
+		if err == nil && e.Change == discovery.Down {
+			a.Node.Unseen(key)
+		}
+		if err == nil && a.Book.Blocked(key) {
+			continue
+		}
+		select {
+		case out <- e:
+		case <-a.done:
+			return
+		}
+	}
+}
+
+// unanswered notes, for the node, whom to knock for. When many wait, one who is left
+// out is named again.
+func (a *App) unanswered(key chat.Key) {
+	select {
+	case a.knock <- key:
+	default:
+	}
+}
+
+// knocks asks those who don't answer to open the path from their side.
+func (a *App) knocks() {
+	for {
+		select {
+		case key := <-a.knock:
+			a.Presence.Knock(key.String())
+		case <-a.done:
+			return
+		}
+	}
+}
+
+// Rename makes others see me under another name.
+func (a *App) Rename(name string) error {
+	if err := a.Node.Rename(name); err != nil {
+		return err
+	}
+	a.Me.Name = name
+	if a.Presence != nil {
+		a.Presence.Rename(name)
+	}
+	return nil
+}
+
+// Peers returns who is visible now.
+func (a *App) Peers() []discovery.Peer {
+	if a.Presence == nil {
+		return nil
+	}
+	return a.Book.Peers(a.Presence.Peers())
+}
+
+// Label returns how somebody is shown among those visible now.
+func (a *App) Label(p chat.Person) string { return a.Book.Label(p, a.Peers(), a.Me.Name) }
+
+// Addrs returns the addresses at which others can reach this process on the
+// interfaces that discovery uses.
+func (a *App) Addrs() []netip.AddrPort {
+	addrs := []netip.AddrPort{}
+	if a.Presence == nil {
+		return addrs
+	}
+	used, _ := a.Presence.Interfaces()
+	for _, name := range used {
+		ifi, err := net.InterfaceByName(name)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		nets, _ := ifi.Addrs()
+		for _, n := range nets {
+			ipnet, ok := n.(*net.IPNet)
+			if !ok {
+				continue
+			}
+			ip, _ := netip.AddrFromSlice(ipnet.IP)
+			ip = ip.Unmap()
+			if ip.Is6() && ip.IsLinkLocalUnicast() {
+				ip = ip.WithZone(name)
+			}
+			addrs = append(addrs, netip.AddrPortFrom(ip, a.Port))
+		}
+	}
+	return addrs
+}
+
+// Close says goodbye everywhere and closes the socket. What has arrived and waits is
+// given to take: the other side counts it as delivered.
+func (a *App) Close(take func(chat.Event)) {
+	close(a.done)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = a.Node.Close(context.Background()) })
+	if a.Presence != nil {
+		wg.Go(a.Presence.Leave)
+	}
+	for e := range a.Chat {
+		take(e)
+	}
+	wg.Wait()
+	a.working.Wait()
+	if a.Store != nil {
+		_ = a.Store.Close()
+	}
+	if a.lock != nil {
+		_ = a.lock.Close()
+	}
+}

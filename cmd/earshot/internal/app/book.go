@@ -1,0 +1,273 @@
+package app
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+
+	"earshot/chat"
+	"earshot/chat/store"
+	"earshot/cmd/earshot/internal/clean"
+	"earshot/discovery"
+)
+
+// Book is who is known, as last read from the store. It is safe for concurrent use.
+type Book struct {
+	reading sync.Mutex // so that what was read later stays
+
+	mu      sync.RWMutex
+	version uint64         // of what follows
+	people  []store.Person // those last there first
+	byKey   map[chat.Key]store.Person
+	holders map[string]store.Person // who is meant by a name, folded
+}
+
+// Read reads the book anew.
+func (b *Book) Read(s *store.Store) error {
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	people, err := s.People()
+	if err != nil {
+		return err
+	}
+	byKey := make(map[chat.Key]store.Person, len(people))
+	for _, p := range people {
+		byKey[p.Key] = p
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.version++
+	b.people, b.byKey, b.holders = people, byKey, holders(people)
+	return nil
+}
+
+// Version returns a number that changes whenever the book is read anew.
+func (b *Book) Version() uint64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.version
+}
+
+// People returns everybody known, those last there first.
+func (b *Book) People() []store.Person {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.people
+}
+
+// Get returns what is known of somebody.
+func (b *Book) Get(key chat.Key) (store.Person, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	p, ok := b.byKey[key]
+	return p, ok
+}
+
+// Blocked reports whether to have nothing to do with somebody.
+func (b *Book) Blocked(key chat.Key) bool {
+	p, _ := b.Get(key)
+	return p.Blocked
+}
+
+// Verified reports whether somebody's safety words were compared under this name.
+func (b *Book) Verified(p chat.Person) bool {
+	known, _ := b.Get(p.Key)
+	return known.Verified && known.Name == p.Name
+}
+
+// Holder returns who is meant by a name here: who has it for a petname, or else whoever
+// was known first of those that call themselves so.
+func (b *Book) Holder(name string) (store.Person, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	p, ok := b.holders[clean.Fold(name)]
+	return p, ok
+}
+
+func holders(people []store.Person) map[string]store.Person {
+	all := make(map[string]store.Person, len(people))
+	for _, p := range people {
+		name := p.Petname
+		if name == "" {
+			name = p.Name
+		}
+		if name == "" || p.Blocked && p.Petname == "" {
+			continue // or a blocked impostor would keep the name
+		}
+		fold := clean.Fold(name)
+		first, found := all[fold]
+		switch {
+		case !found, first.Petname == "" && p.Petname != "":
+			all[fold] = p
+		case first.Petname == "" && p.First.Before(first.First):
+			all[fold] = p
+		}
+	}
+	return all
+}
+
+// Find returns the person known that q means: by petname, name, id or the beginning of
+// one. Errors are [*NotFoundError] and [*AmbiguousError].
+func (b *Book) Find(q Query) (store.Person, error) {
+	if p, ok := b.Holder(q.Arg); ok && p.Petname != "" {
+		return p, nil
+	}
+	var peers []discovery.Peer
+	for _, p := range b.People() {
+		peers = append(peers, discovery.Peer{ID: p.Key.String(), Name: b.name(p.Key, p.Name)})
+	}
+	found, err := Match(q, peers, false)
+	if err != nil {
+		if none, ok := errors.AsType[*NotFoundError](err); ok {
+			if p, ok := b.announced(q.Arg); ok {
+				return p, nil
+			}
+			return store.Person{}, &UnknownError{q.Arg, none.Near}
+		}
+		return store.Person{}, err
+	}
+	key, err := chat.ParseKey(found.ID)
+	if err != nil {
+		return store.Person{}, err
+	}
+	p, _ := b.Get(key)
+	return p, nil
+}
+
+// announced returns the one person with a petname who calls themselves so.
+func (b *Book) announced(name string) (found store.Person, ok bool) {
+	for _, p := range b.People() {
+		if p.Petname == "" || clean.Fold(p.Name) != clean.Fold(name) {
+			continue
+		}
+		if ok {
+			return store.Person{}, false
+		}
+		found, ok = p, true
+	}
+	return found, ok
+}
+
+// UnknownError reports that nobody known is called Arg.
+type UnknownError struct {
+	Arg  string
+	Near []string // labels of those with the nearest names, nearest first
+}
+
+func (e *UnknownError) Error() string { return "nobody called " + e.Arg + " is known" }
+
+// name returns what somebody is called here.
+func (b *Book) name(key chat.Key, own string) string {
+	if p, _ := b.Get(key); p.Petname != "" {
+		return p.Petname
+	}
+	return own
+}
+
+// Peers returns peers as they are called here, without those blocked. It keeps peers.
+func (b *Book) Peers(peers []discovery.Peer) []discovery.Peer {
+	return b.Named(slices.DeleteFunc(peers, func(p discovery.Peer) bool {
+		key, err := chat.ParseKey(p.ID)
+		return err == nil && b.Blocked(key)
+	}))
+}
+
+// Named returns peers as they are called here. It keeps peers.
+func (b *Book) Named(peers []discovery.Peer) []discovery.Peer {
+	for i, p := range peers {
+		if key, err := chat.ParseKey(p.ID); err == nil {
+			peers[i].Name = b.name(key, p.Name)
+		}
+	}
+	return peers
+}
+
+// Label returns how somebody proven is shown among those visible: with a mark when
+// verified, and with a warning when another was known by that name before.
+func (b *Book) Label(p chat.Person, peers []discovery.Peer, me string) string {
+	shown := b.name(p.Key, p.Name)
+	label, _ := b.label(p, shown, func() bool {
+		id := p.Key.String()
+		return clean.Fold(me) == clean.Fold(shown) || slices.ContainsFunc(peers, func(o discovery.Peer) bool {
+			return o.ID != id && clean.Fold(o.Name) == clean.Fold(shown)
+		})
+	})
+	return label
+}
+
+// Labels returns how each of those visible is shown, who are called as Peers says: the
+// id that they announce decides on mark and warning.
+func (b *Book) Labels(peers []discovery.Peer, me string) []string {
+	labels := Labels(peers, me)
+	for i, p := range peers {
+		key, err := chat.ParseKey(p.ID)
+		if err != nil {
+			continue
+		}
+		person := chat.Person{Key: key, Name: p.Name}
+		if known, _ := b.Get(key); known.Petname != "" {
+			person.Name = known.Name
+		}
+		labels[i], _ = b.label(person, p.Name, func() bool { return labels[i] != clean.Name(p.Name) })
+	}
+	return labels
+}
+
+// Pick returns a word that means somebody known, where a PEER is asked for in a shell.
+func (b *Book) Pick(p chat.Person) string {
+	name := b.name(p.Key, p.Name)
+	plain := !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+	if found, err := b.Find(Query{Arg: name}); plain && err == nil && found.Key == p.Key {
+		return name
+	}
+	return p.Key.Short()
+}
+
+// label is Label for somebody shown under a name, which others may share, and what
+// names them without its marks.
+func (b *Book) label(p chat.Person, shown string, shared func() bool) (label, arg string) {
+	long := longLabel(discovery.Peer{ID: p.Key.String(), Name: shown})
+	if warning, is := b.stranger(p, shown); is {
+		return long + warning, long
+	}
+	holder, held := b.Holder(shown)
+	if arg = clean.Name(shown); strings.Contains(arg, "·") || held && holder.Key != p.Key || shared() {
+		arg = long
+	}
+	if b.Verified(p) {
+		return arg + clean.Mark, arg
+	}
+	return arg, arg
+}
+
+// stranger reports whether somebody is shown under a name by which another is known.
+func (b *Book) stranger(p chat.Person, shown string) (warning string, is bool) {
+	known, _ := b.Get(p.Key)
+	holder, held := b.Holder(shown)
+	if !held || holder.Key == p.Key || b.Verified(p) || known.Petname != "" {
+		return "", false
+	}
+	return " (not the " + clean.Name(shown) + " you know)", true
+}
+
+// Changed reports that somebody visible under a known name isn't the one known by it.
+type Changed struct {
+	Arg  string
+	Want store.Person
+	Got  chat.Key
+}
+
+func (e *Changed) Error() string {
+	return "this " + e.Arg + " (" + e.Got.Short() + ") isn't the one you know (" + e.Want.Key.Short() + "): nothing was sent"
+}
+
+// guard refuses a peer that was picked by a name under which another is known.
+func (b *Book) guard(q Query, key chat.Key) error {
+	holder, held := b.Holder(q.Arg)
+	if held && holder.Key != key {
+		return &Changed{Arg: q.Arg, Want: holder, Got: key}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package app
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"earshot/chat"
+	"earshot/chat/store"
+	"earshot/discovery"
+)
+
+// Mark and warning stand wherever somebody is named, and no two who are shown are
+// called alike.
+func TestBookLabels(t *testing.T) {
+	s, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	at := time.UnixMilli(1_700_000_000_000)
+	know := func(prefix, name string) chat.Person {
+		t.Helper()
+		id, err := chat.ParseKey(key(t, prefix))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = at.Add(time.Hour)
+		if _, err := s.Heard(chat.Person{Key: id, Name: name}, chat.MessageID{prefix[0]}, "hello", at, at); err != nil {
+			t.Fatal(err)
+		}
+		return chat.Person{Key: id, Name: name}
+	}
+	blocked, ana := know("aaaaaa", "ana"), know("bbbbbb", "ana")
+	second, third := know("cccccc", "ana"), know("dddddd", "ana")
+	bob, eve := know("eeeeee", "bob"), know("ffffff", "eve")
+	for _, err := range []error{
+		s.SetBlocked(blocked, true, at), s.SetVerified(ana, true, at), s.SetVerified(second, true, at),
+		s.SetVerified(bob, true, at), s.SetPetname(eve, "Bob", at), s.SetVerified(eve, true, at),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := &Book{}
+	if err := b.Read(s); err != nil {
+		t.Fatal(err)
+	}
+	everybody := []chat.Person{ana, second, third, bob, eve, {Key: ana.Key, Name: "anna"}}
+	alone := []string{"ana✔", "ana·cccccc✔", "ana·dddddd (not the ana you know)", "bob·eeeeee✔", "Bob✔", "anna"}
+	visible := []string{"ana·bbbbbb✔", "ana·cccccc✔", "ana·dddddd (not the ana you know)", "bob·eeeeee✔", "Bob·ffffff✔"}
+	var peers []discovery.Peer
+	for i, p := range everybody {
+		if got := b.Label(p, nil, "me"); got != alone[i] {
+			t.Errorf("alone: %q, want %q", got, alone[i])
+		}
+		if i < len(visible) {
+			peers = append(peers, discovery.Peer{ID: p.Key.String(), Name: p.Name})
+		}
+	}
+	if got, err := b.Match(Query{Arg: "Eve"}, b.Peers(slices.Clone(peers)), false); err != nil || got.ID != eve.Key.String() {
+		t.Errorf("eve, as she calls herself: %v, %v", got.Name, err)
+	}
+	peers = b.Peers(append(peers, discovery.Peer{ID: blocked.Key.String(), Name: "ana"}))
+	if got := b.Labels(peers, "me"); !slices.Equal(got, visible) {
+		t.Errorf("visible: %q, want %q", got, visible)
+	}
+	for i, p := range everybody[:len(visible)] {
+		if got := b.Label(p, peers, "me"); got != visible[i] {
+			t.Errorf("among those visible: %q, want %q", got, visible[i])
+		}
+		q, err := ParsePeer(b.Pick(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, err := b.Find(q); err != nil || found.Key != p.Key {
+			t.Errorf("%s means %s, %v", b.Pick(p), found.Key.Short(), err)
+		}
+	}
+}

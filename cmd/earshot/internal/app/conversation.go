@@ -1,0 +1,326 @@
+package app
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	"earshot/chat"
+	"earshot/chat/store"
+	"earshot/cmd/earshot/internal/clean"
+)
+
+// Conv names a conversation. The zero Conv is none.
+type Conv struct {
+	Key  chat.Key // with whom
+	Room string   // or in which room, by its name: one is in one room of a name at a time
+}
+
+// IsZero reports whether c is no conversation.
+func (c Conv) IsZero() bool { return c == Conv{} }
+
+// State is what has become of a line.
+type State uint8
+
+// States of a [Line].
+const (
+	Heard     State = iota // somebody else said it, or it is a notice
+	Queued                 // it waits until they are back
+	Sent                   // on its way: not yet acknowledged
+	Delivered              // the other side has it
+	Failed                 // it won't be; Reason says why
+)
+
+// String returns the state in one word.
+func (s State) String() string {
+	return [...]string{"heard", "queued", "sent", "delivered", "failed"}[s]
+}
+
+// Line is something said in a conversation, or a notice of what happened in it.
+type Line struct {
+	N      int64          // grows from line to line; unique in its conversation for as long as it is in memory
+	ID     chat.MessageID // zero: a notice, or what couldn't be kept
+	From   chat.Key       // who said it
+	Out    bool           // I did
+	Notice bool
+	Action bool   // "/me waves": Text is "waves"
+	Text   string // harmless; several lines are parted by \n
+	At     time.Time
+	State  State
+	Reason string // of Failed; harmless
+
+	Mention bool // in a room: it calls me
+	Got, Of int  // my own in a room: how many of the members have it, of how many
+
+	raw   string // Failed before it was kept: what to say again
+	clock uint64 // where it stands in its room (SPEC §13.6)
+}
+
+// liveN is where the numbers of lines begin that came while this process ran. Those
+// read from the store have the store's.
+const liveN = 1 << 40
+
+type lineID struct {
+	out bool // nobody else can take an id away from what was said here
+	id  chat.MessageID
+}
+
+// lines is a run of lines in order, without gaps.
+type lines struct {
+	buf   []Line
+	head  int // of buf that is in use
+	bytes int
+	byID  map[lineID]int64
+}
+
+func (l *lines) all() []Line { return l.buf[l.head:] }
+
+func (l *lines) index(line *Line) {
+	l.bytes += len(line.Text)
+	if line.ID != (chat.MessageID{}) {
+		if l.byID == nil {
+			l.byID = map[lineID]int64{}
+		}
+		l.byID[lineID{line.Out, line.ID}] = line.N
+	}
+}
+
+func (l *lines) has(out bool, id chat.MessageID) bool {
+	_, ok := l.byID[lineID{out, id}]
+	return ok
+}
+
+func (l *lines) append(line Line) {
+	if len(l.buf) == cap(l.buf) && l.head > len(l.buf)/2 {
+		n := copy(l.buf, l.buf[l.head:])
+		clear(l.buf[n:])
+		l.buf, l.head = l.buf[:n], 0
+	}
+	l.buf = append(l.buf, line)
+	l.index(&line)
+}
+
+// prepend puts older lines before the others.
+func (l *lines) prepend(older []Line) {
+	if l.head < len(older) {
+		room := len(older) + len(l.all()) // doubled each time
+		buf := make([]Line, room+len(l.all()), room+2*len(l.all()))
+		copy(buf[room:], l.all())
+		l.buf, l.head = buf, room
+	}
+	l.head -= len(older)
+	copy(l.buf[l.head:], older)
+	for i := range older {
+		l.index(&older[i])
+	}
+}
+
+// at returns the line of that number, nil when it isn't here.
+func (l *lines) at(n int64) *Line {
+	all := l.all()
+	i := sort.Search(len(all), func(i int) bool { return all[i].N >= n })
+	if i == len(all) || all[i].N != n {
+		return nil
+	}
+	return &all[i]
+}
+
+// trim forgets the oldest lines beyond a number and a size.
+func (l *lines) trim(count, bytes int) {
+	for len(l.all()) > 1 && (len(l.all()) > count || l.bytes > bytes) {
+		line := &l.buf[l.head]
+		l.bytes -= len(line.Text)
+		delete(l.byID, lineID{line.Out, line.ID})
+		*line = Line{}
+		l.head++
+	}
+}
+
+const (
+	pageLines = 200 // read from the store at once
+
+	// In memory of a conversation: where there is a store, the rest comes from there.
+	mostLines, mostBytes             = 20000, 16 << 20 // of one that was opened
+	mostUnopenedLines, mostWaitBytes = 100, 256 << 10
+)
+
+// contact is somebody in the list of people, and the conversation with them.
+type contact struct {
+	conv   Conv
+	person chat.Person
+	known  bool // something was said before
+	addrs  int  // how many the roster knows; -1: they aren't visible
+
+	shown, fold string // what they are called here
+	label, arg  string // with marks, and without
+	sort        string // label, folded
+	warned      bool
+	verified    bool
+	blocked     bool
+
+	linked, away bool // there is a session; there was one, and they don't answer
+
+	opened bool  // the conversation was before somebody's eyes
+	tail   lines // up to the newest
+	past   lines // where somebody has jumped to, instead; empty: nowhere
+	whole  bool  // nothing is older than tail
+	undone []int64
+
+	view store.View
+	rule int64
+	last time.Time
+
+	typingUntil time.Time
+	toldTyping  time.Time
+
+	parlour // of a room
+}
+
+// line makes one of a message kept.
+func (s *Session) line(c *contact, m store.Message) Line {
+	l := Line{N: m.N, ID: m.ID, From: m.Peer, Out: m.Out, At: m.Received}
+	l.Text, l.Action = text(m.Text)
+	if m.Room != "" {
+		s.inRoom(&l, m)
+		return l
+	}
+	if m.Out {
+		l.From, l.At = s.me.Key, m.Sent
+		switch l.State = c.sending(); m.Status {
+		case store.Done:
+			l.State = Delivered
+		case store.Failed:
+			l.State, l.Reason = Failed, notInTime
+		case store.Cancelled:
+			l.State, l.Reason = Failed, takenBack
+		case store.Queued:
+		}
+	}
+	return l
+}
+
+// sending is the state of what isn't delivered.
+func (c *contact) sending() State {
+	if c.linked {
+		return Sent
+	}
+	return Queued
+}
+
+// text makes what was said harmless, and knows what somebody does from what they say.
+func text(raw string) (said string, action bool) {
+	if rest, ok := cutMe(raw); ok {
+		return clean.Text(rest), true
+	}
+	return clean.Text(raw), false
+}
+
+// shownLines are those before somebody's eyes.
+func (c *contact) shownLines() *lines {
+	if len(c.past.all()) > 0 {
+		return &c.past
+	}
+	return &c.tail
+}
+
+// older reads a page of what came before from the store.
+func (s *Session) older(c *contact) bool {
+	l := c.shownLines()
+	if s.store == nil || l == &c.tail && c.whole {
+		return false
+	}
+	f := store.Filter{Peer: c.conv.Key, Room: c.conv.Room, Limit: pageLines}
+	if i := slices.IndexFunc(l.all(), func(l Line) bool { return l.ID != (chat.MessageID{}) }); i >= 0 {
+		if first := l.all()[i]; first.N < liveN {
+			f.Before = first.N
+		} else {
+			_ = s.store.Flush() // what isn't there isn't older
+			f.Before, _ = s.store.Number(c.author(&first), first.ID)
+		}
+	}
+	page := s.page(c, f, l)
+	if len(page) == 0 {
+		c.whole = c.whole || l == &c.tail
+		return false
+	}
+	l.prepend(page)
+	s.track(c, page)
+	c.order(l)
+	return true
+}
+
+// page reads lines that l doesn't have.
+func (s *Session) page(c *contact, f store.Filter, l *lines) (page []Line) {
+	all, err := s.store.Log(f)
+	if err != nil {
+		s.Tell(s.explain(err))
+	}
+	for _, m := range all {
+		if !l.has(m.Out, m.ID) {
+			page = append(page, s.line(c, m))
+		}
+	}
+	if c.conv.Room != "" {
+		number(page)
+	}
+	return page
+}
+
+// newer reads a page of what came after the place that somebody has jumped to. When it
+// meets the end of the conversation, both are one.
+func (s *Session) newer(c *contact) bool {
+	past := c.past.all()
+	if len(past) == 0 {
+		return false
+	}
+	page := s.page(c, store.Filter{Peer: c.conv.Key, Room: c.conv.Room, After: past[len(past)-1].N, Limit: pageLines, First: true}, &c.past)
+	met := len(page) < pageLines
+	if i := slices.IndexFunc(page, func(l Line) bool { return c.tail.has(l.Out, l.ID) }); i >= 0 {
+		met, page = true, page[:i]
+	}
+	for i := range page {
+		c.past.append(page[i])
+	}
+	c.order(&c.past)
+	if met {
+		c.tail.prepend(c.past.all())
+		c.past, c.whole = lines{}, false
+		c.order(&c.tail)
+	}
+	return true
+}
+
+// jump shows the surroundings of a message, by the number that the store gave it.
+func (s *Session) jump(c *contact, n int64) bool {
+	c.past = lines{}
+	if c.tail.at(n) != nil {
+		return true
+	}
+	if s.store == nil {
+		return false
+	}
+	var around lines
+	around.prepend(s.page(c, store.Filter{Peer: c.conv.Key, Room: c.conv.Room, Before: n + 1, Limit: pageLines / 2}, &around))
+	if around.at(n) == nil {
+		return false
+	}
+	// What is at the end of the conversation anyway has other numbers there.
+	if i := slices.IndexFunc(around.all(), func(l Line) bool { return c.tail.has(l.Out, l.ID) }); i >= 0 {
+		c.tail.prepend(around.all()[:i])
+		return true
+	}
+	c.past = around
+	s.newer(c) // so that it doesn't stand at the edge
+	return true
+}
+
+// track notes which lines of a page aren't delivered.
+func (s *Session) track(c *contact, page []Line) {
+	var undone []int64
+	for i := range page {
+		if page[i].State == Queued || page[i].State == Sent {
+			undone = append(undone, page[i].N)
+		}
+	}
+	c.undone = append(undone, c.undone...)
+}

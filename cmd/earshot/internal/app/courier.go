@@ -1,0 +1,181 @@
+package app
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"earshot/chat"
+	"earshot/chat/store"
+	"earshot/cmd/earshot/internal/clean"
+	"earshot/discovery"
+)
+
+const (
+	lookAfter   = 20 * time.Millisecond // something was written: more may follow
+	lookEvery   = 50 * time.Millisecond // where it isn't told that something was
+	orphanEvery = time.Second           // for what processes that were killed have left
+	expireEvery = time.Minute
+	adoptFor    = 5 * time.Second // how long somebody awaited may take to prove themselves
+)
+
+// courier delivers what any process of this person has left to be delivered, and
+// follows what others decide about people, until Close.
+func (a *App) courier(log func(msg string, args ...any)) {
+	var version int64 = -1
+	var looked, expired time.Time
+	var trouble string
+	adopting := make(chan struct{}, 1)
+	var written <-chan fsnotify.Event
+	var missed <-chan error // events, since they were too many
+	every := lookEvery
+	if w := watch(a.Store.Dir()); w != nil {
+		defer func() { _ = w.Close() }()
+		written, missed, every = w.Events, w.Errors, orphanEvery
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var soon <-chan time.Time
+	for {
+		select {
+		case <-a.done:
+			return
+		case e := <-written:
+			if soon == nil && strings.HasSuffix(e.Name, store.Log) {
+				soon = time.After(lookAfter)
+			}
+			continue
+		case <-missed: //nolint:errcheck // that there was one says enough
+		case <-soon:
+			soon = nil
+		case <-tick.C:
+		}
+		now := time.Now()
+		if now.Sub(expired) >= expireEvery {
+			expired = now
+			if n, err := a.Store.Expire(now); err == nil && n > 0 {
+				log("messages weren't delivered in time; see: earshot outbox", "count", n)
+			}
+		}
+		if err := a.Store.Err(); err != nil && err.Error() != trouble {
+			trouble = err.Error()
+			log("messages can't be kept, so none are taken", "err", trouble)
+		} else if err == nil {
+			trouble = ""
+		}
+		v, err := a.Store.Version()
+		if err != nil || v == version && now.Sub(looked) < orphanEvery {
+			continue
+		}
+		if v != version {
+			a.reread()
+			a.follow()
+		}
+		version, looked = v, now
+		keys, _ := a.Store.Waiting()
+		for _, key := range keys {
+			a.Node.Collect(key)
+		}
+		names, _ := a.Store.Awaited()
+		if a.Presence == nil || len(names) == 0 {
+			continue
+		}
+		select {
+		case adopting <- struct{}{}:
+			go func() {
+				a.adopt(names)
+				<-adopting
+			}()
+		default:
+		}
+	}
+}
+
+// watch returns what tells of writes in a directory; nil where there is no such thing.
+// Looking for them often instead would cost more than all else of a program that waits.
+func watch(dir string) *fsnotify.Watcher {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil
+	}
+	if err := w.Add(dir); err != nil {
+		_ = w.Close()
+		return nil
+	}
+	return w
+}
+
+// reread reads who is known, and drops who has come to be blocked.
+func (a *App) reread() {
+	_ = a.Book.Read(a.Store)
+	for _, p := range a.Book.People() {
+		if p.Blocked {
+			a.Node.Drop(p.Key)
+		}
+	}
+}
+
+// maxStrangers bounds of how many it is noted that they are met for the first time.
+const maxStrangers = 1000
+
+// remember keeps what an event tells of somebody: that they were there, under which
+// name, and that the first word was said.
+func (a *App) remember(e chat.Event) {
+	key := e.Person.Key
+	p, known := a.Book.Get(key)
+	switch {
+	case known && (e.Kind == chat.Met || p.Name != e.Person.Name):
+		_ = a.Store.Met(e.Person, time.Now())
+		if p.Name != e.Person.Name { // a mark must not outlast the name for a moment
+			_ = a.Store.Flush()
+			a.reread()
+		}
+	case !known && e.Kind == chat.Met && len(a.strangers) < maxStrangers:
+		a.strangers[key] = true
+	case e.Kind == chat.Left:
+		delete(a.strangers, key)
+	case a.strangers[key] && (e.Kind == chat.Message || e.Kind == chat.Delivered && e.Room == ""):
+		delete(a.strangers, key)
+		_ = a.Store.Flush()
+		a.reread()
+		if a.firstContact != nil && e.Room == "" {
+			a.firstContact(a, e.Person)
+		}
+	}
+}
+
+// adopt finds those who are awaited under a name, and has them prove who they are.
+func (a *App) adopt(names []string) {
+	for _, name := range names {
+		found := filter(a.Peers(), func(p discovery.Peer) bool { return clean.Fold(p.Name) == clean.Fold(name) && p.ID != "" })
+		if len(found) != 1 {
+			continue // nobody yet, or more than one: then it must be said who
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), adoptFor)
+		p, err := a.Node.Open(ctx, Target(found[0]))
+		cancel()
+		if err != nil || clean.Fold(p.Name) != clean.Fold(name) {
+			continue
+		}
+		if a.Store.Adopt(name, p, time.Now()) == nil {
+			a.Node.Collect(p.Key)
+		}
+	}
+}
+
+// Settled reports whether a message said here to somebody is known to be delivered, with the
+// zero Key one said in a room to everybody it was for, by whatever
+// process of this person's.
+func (a *App) Settled(to chat.Key, id chat.MessageID) bool {
+	if a.Store == nil {
+		return false
+	}
+	if to.IsZero() {
+		got, of, _, err := a.Store.Delivery(id)
+		return err == nil && got == of
+	}
+	status, err := a.Store.Fate(to, id)
+	return err == nil && status == store.Done
+}

@@ -1,0 +1,378 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"earshot/chat"
+	"earshot/chat/store"
+)
+
+// Turn shows another conversation; the zero Conv none.
+func (s *Session) Turn(conv Conv, now time.Time) {
+	if s.current != nil {
+		s.watch(s.current, false)
+		s.current.past = lines{}
+		s.current = nil
+	}
+	s.news = append(s.news, News{Kind: Turned, Conv: conv})
+	if conv.IsZero() {
+		return
+	}
+	c := s.about(conv)
+	s.current = c
+	s.watch(c, true)
+	first := !c.opened
+	if c.opened = true; first {
+		s.older(c)
+	}
+	c.rule = 0
+	for range store.MaxUnread / pageLines { // to where the rule stands
+		if all := c.tail.all(); c.view.Unread == 0 || len(all) > 0 && all[0].N <= c.view.Seen || !s.older(c) {
+			break
+		}
+	}
+	if all := c.tail.all(); c.view.Unread > 0 {
+		if i := slices.IndexFunc(all, func(l Line) bool { return !l.Out && !l.Notice && l.N > c.view.Seen }); i >= 0 {
+			c.rule = all[i].N
+		}
+	}
+	if s.attended {
+		s.seen(c)
+	}
+	if !c.linked && conv.Room == "" {
+		s.reach(c)
+	}
+}
+
+// watch says whether a conversation is before somebody's eyes.
+func (s *Session) watch(c *contact, on bool) {
+	if c.conv.Room == "" {
+		s.node.Watch(c.conv.Key, on)
+	}
+}
+
+// reach finds out whether somebody answers.
+func (s *Session) reach(c *contact) {
+	s.job(func(ctx context.Context) func(time.Time) {
+		limited, cancel := context.WithTimeout(ctx, openFor)
+		defer cancel()
+		person, err := s.node.Open(limited, chat.Target{Key: c.conv.Key})
+		return func(now time.Time) {
+			switch {
+			case err == nil:
+				s.contact(person)
+				s.link(c, now)
+			case errors.Is(err, chat.ErrUnreachable), errors.Is(err, context.DeadlineExceeded):
+				if !c.linked {
+					s.unlink(c, "doesn't answer", now)
+				}
+			case errors.Is(err, chat.ErrNoAddress):
+				if !c.linked {
+					s.unlink(c, "isn't here", now)
+				}
+			case ctx.Err() == nil:
+				s.refuse(s.explain(err))
+			}
+		}
+	})
+}
+
+// Current returns the conversation that is shown; zero: none.
+func (s *Session) Current() Conv {
+	if s.current == nil {
+		return Conv{}
+	}
+	return s.current.conv
+}
+
+// Attend says whether the end of the conversation shown is before somebody's eyes: the
+// terminal has the focus, and nothing is scrolled. While it is, what comes is read.
+func (s *Session) Attend(on bool) {
+	if s.attended = on; on && s.current != nil {
+		s.seen(s.current)
+	}
+}
+
+// seen notes that all of a conversation has been read.
+func (s *Session) seen(c *contact) {
+	all := c.tail.all()
+	if len(all) == 0 || all[len(all)-1].N <= c.view.Seen && c.view.Unread == 0 {
+		return
+	}
+	if c.view.Unread > 0 {
+		s.stale = true
+	}
+	c.view.Unread, c.mentions, c.lastSeen = 0, 0, c.newest
+	c.view.Seen = all[len(all)-1].N
+	s.touch(c)
+}
+
+// Lines returns the lines of a conversation that are in memory, the oldest first: up to
+// its end, or around the place of Jump. They are good until the next call of the Session.
+func (s *Session) Lines(conv Conv) []Line {
+	if c := s.contacts[conv]; c != nil {
+		return c.shownLines().all()
+	}
+	return nil
+}
+
+// Rule returns the number of the line before which the unread rule stands; 0: nowhere.
+// It stays until something unread comes after everything was read, or Turn.
+func (s *Session) Rule(conv Conv) int64 {
+	if c := s.contacts[conv]; c != nil {
+		return c.rule
+	}
+	return 0
+}
+
+// Older puts earlier lines before those of Lines, and reports whether there were any.
+// It reads the disk, for about a millisecond.
+func (s *Session) Older(conv Conv) bool {
+	c := s.contacts[conv]
+	return c != nil && s.older(c)
+}
+
+// Newer puts later lines behind those of Lines, after Jump. It reports false at the end
+// of the conversation.
+func (s *Session) Newer(conv Conv) bool {
+	c := s.contacts[conv]
+	return c != nil && s.newer(c)
+}
+
+// Jump makes Lines those around a line, and reports whether it is there. Where it is among
+// the newest it may have another N; its ID is the same.
+func (s *Session) Jump(conv Conv, n int64) bool {
+	c := s.contacts[conv]
+	return c != nil && s.jump(c, n)
+}
+
+// End makes Lines those up to the end again, after Jump.
+func (s *Session) End(conv Conv) {
+	if c := s.contacts[conv]; c != nil {
+		c.past = lines{}
+	}
+}
+
+// Say says text in a conversation. What can't be sent is shown as failed.
+func (s *Session) Say(conv Conv, raw string, now time.Time) {
+	c := s.contacts[conv]
+	switch {
+	case c == nil || strings.TrimSpace(raw) == "":
+		return
+	case len(raw) > chat.MaxText:
+		s.refuse("a message takes at most 65536 bytes; send it in parts")
+		return
+	case !utf8.ValidString(raw):
+		s.refuse("that isn't UTF-8 text")
+		return
+	}
+	c.past = lines{}
+	line := Line{From: s.me.Key, Out: true, At: now, State: c.sending()}
+	line.Text, line.Action = text(raw)
+	c.toldTyping = time.Time{}
+	if conv.Room != "" {
+		s.sayIn(c, line, raw)
+		return
+	}
+	var err error
+	line.ID, err = s.node.Send(conv.Key, raw)
+	if errors.Is(err, chat.ErrNoAddress) && s.store != nil {
+		line.State = Queued
+		line.ID, err = s.store.Queue(c.person, raw, now)
+	}
+	if err != nil {
+		line.State, line.Reason, line.raw = Failed, s.reason(err), raw
+	}
+	n := s.add(c, line)
+	if err == nil {
+		c.undone = append(c.undone, n)
+	}
+	s.seen(c)
+}
+
+// reason says why something couldn't be said.
+func (s *Session) reason(err error) string {
+	switch {
+	case errors.Is(err, chat.ErrNotIn):
+		return "you aren't in it"
+	case errors.Is(err, chat.ErrBacklog):
+		return "too much waits for them already"
+	case errors.Is(err, chat.ErrNoAddress):
+		return "they aren't here, and nothing is kept for later"
+	}
+	return s.explain(err)
+}
+
+// Retry says a failed line again, by its number; 0: the last one of the conversation.
+// It reports whether there was one.
+func (s *Session) Retry(conv Conv, n int64, now time.Time) bool {
+	c := s.contacts[conv]
+	if c == nil {
+		return false
+	}
+	for _, l := range []*lines{&c.tail, &c.past} {
+		line := l.at(n)
+		if n == 0 {
+			all := l.all()
+			for i := range slices.Backward(all) {
+				if all[i].State == Failed {
+					line = &all[i]
+					break
+				}
+			}
+		}
+		if line == nil || line.State != Failed {
+			continue
+		}
+		if line.raw != "" {
+			raw := line.raw
+			line.raw, line.Reason = "", "said again"
+			s.Say(conv, raw, now)
+			return true
+		}
+		if s.store == nil {
+			return false
+		}
+		if err := s.store.Retry(line.ID, now); err != nil {
+			s.refuse(s.explain(err))
+			return false
+		}
+		line.State, line.Reason = c.sending(), ""
+		c.undone = append(c.undone, line.N)
+		slices.Sort(c.undone)
+		s.news = append(s.news, News{Kind: Marked, Conv: conv, Line: *line})
+		return true
+	}
+	return false
+}
+
+// Typing tells whom the conversation is with that I write, unless that is turned off. Call
+// it with every key; it goes out every few seconds at most.
+func (s *Session) Typing(conv Conv, now time.Time) {
+	c := s.contacts[conv]
+	if c == nil || !s.settings.Typing || !c.linked || now.Sub(c.toldTyping) < typingEvery {
+		return
+	}
+	c.toldTyping = now
+	s.node.Typing(conv.Key)
+}
+
+// Draft returns what was begun in a conversation and not yet said.
+func (s *Session) Draft(conv Conv) string {
+	if c := s.contacts[conv]; c != nil {
+		return c.view.Draft
+	}
+	return ""
+}
+
+// SetDraft keeps what is begun, over a restart too.
+func (s *Session) SetDraft(conv Conv, draft string) {
+	if c := s.contacts[conv]; c != nil && c.view.Draft != draft {
+		c.view.Draft = draft
+		s.touch(c)
+	}
+}
+
+// Typed returns what was typed before, the oldest first, over restarts.
+func (s *Session) Typed() []string { return s.typed }
+
+// remember puts a typed line into the history of typing.
+func (s *Session) remember(line string) {
+	if n := len(s.typed); line == "" || n > 0 && s.typed[n-1] == line {
+		return
+	}
+	s.typed = append(s.typed, line)
+	if len(s.typed) > maxTold {
+		s.typed = slices.Delete(s.typed, 0, len(s.typed)-maxTold)
+	}
+	if s.store != nil {
+		s.newTyped = append(s.newTyped, line)
+		s.due()
+	}
+}
+
+// touch notes that a view has changed.
+func (s *Session) touch(c *contact) {
+	if s.store != nil {
+		s.unkept[c.conv] = true
+		s.due()
+	}
+}
+
+func (s *Session) due() {
+	if s.keepAt.IsZero() {
+		s.keepAt = s.now.Add(keepAfter)
+	}
+}
+
+// keep writes what has changed, as a job.
+func (s *Session) keep() {
+	write := s.unwritten()
+	s.keeping = true
+	s.job(func(context.Context) func(time.Time) {
+		err := write()
+		return func(time.Time) {
+			if s.keeping = false; err != nil {
+				s.refuse(s.explain(err))
+			}
+		}
+	})
+}
+
+// unwritten returns what writes all that has changed.
+func (s *Session) unwritten() func() error {
+	var views []store.View
+	var last []chat.MessageID
+	var authors []chat.Key
+	for conv := range s.unkept {
+		if c := s.contacts[conv]; c != nil {
+			views = append(views, c.view)
+			l := c.lastRead()
+			last, authors = append(last, l.ID), append(authors, c.author(&l))
+		}
+	}
+	typed := s.newTyped
+	clear(s.unkept)
+	s.newTyped, s.keepAt = nil, time.Time{}
+	return func() error {
+		err := s.store.Flush()
+		for i, v := range views {
+			if v.Seen >= liveN { // the store has another number
+				n, bad := s.store.Number(authors[i], last[i])
+				err = errors.Join(err, bad)
+				v.Seen = n
+			}
+			err = errors.Join(err, s.store.SetView(v))
+		}
+		if len(typed) > 0 {
+			err = errors.Join(err, s.store.AddTyped(typed))
+		}
+		return err
+	}
+}
+
+// lastRead returns the last line seen that has an id.
+func (c *contact) lastRead() Line {
+	if c.lastSeen.ID != (chat.MessageID{}) && c.conv.Room != "" { // what came last may stand further up
+		return c.lastSeen
+	}
+	for _, l := range slices.Backward(c.tail.all()) {
+		if l.N <= c.view.Seen && l.ID != (chat.MessageID{}) {
+			return l
+		}
+	}
+	return Line{}
+}
+
+// Close writes what isn't written yet.
+func (s *Session) Close() error {
+	if s.store == nil || s.keepAt.IsZero() {
+		return nil
+	}
+	return s.unwritten()()
+}

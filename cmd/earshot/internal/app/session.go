@@ -1,0 +1,419 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"earshot/chat"
+	"earshot/chat/store"
+	"earshot/cmd/earshot/internal/clean"
+	"earshot/discovery"
+)
+
+// Node is what a [Session] talks through. A [*chat.Node] is one.
+type Node interface {
+	Open(ctx context.Context, t chat.Target) (chat.Person, error)
+	Send(to chat.Key, text string) (chat.MessageID, error)
+	Watch(key chat.Key, on bool)
+	Typing(key chat.Key)
+	Rooms() []chat.Room
+	Members(room string) []chat.Person
+	Survey(ctx context.Context)
+	SendRoom(room, text string) (id chat.MessageID, to []chat.Person, err error)
+	Delivery(id chat.MessageID) (delivered, total int, missing []chat.Person)
+}
+
+// SessionConfig says whose Session it is.
+type SessionConfig struct {
+	Me    chat.Person
+	Node  Node
+	Book  *Book
+	Store *store.Store // nil: nothing is kept
+
+	Rename   func(name string) error          // makes others see me under another name
+	Join     func(chat.Membership) error      // be in a room from now on
+	Leave    func(room string) error          // and no more
+	Explain  func(error) string               // what to say about an error
+	Diagnose func(ctx context.Context) string // why nobody is seen; it may take seconds
+	Settings Settings
+}
+
+// Job is something that takes time. The shell runs it on a goroutine of its own, and
+// what it returns on the Session's.
+type Job func(ctx context.Context) func(now time.Time)
+
+// Session is what a person has before their eyes, whatever shows it: who is there, the
+// conversations, and what typed lines do. It has no goroutine and no clock. Its shell
+// brings events and the time, runs its Jobs, and shows what it has; nothing of that
+// takes longer the longer a conversation is. One goroutine uses it.
+type Session struct {
+	me       chat.Person
+	node     Node
+	book     *Book
+	store    *store.Store
+	announce func(string) error
+	join     func(chat.Membership) error
+	leave    func(string) error
+	explain  func(error) string
+	diagnose func(context.Context) string
+	settings Settings
+
+	contacts map[Conv]*contact
+	unproven map[string]discovery.Peer // who is visible without an identity, by row
+	current  *contact                  // whose conversation is shown
+	attended bool                      // and read
+	calling  int                       // addresses that haven't answered yet
+
+	n       int64 // of the last line
+	version uint64
+	rows    []Row
+	stale   bool   // rows
+	unnamed bool   // how somebody is called may have changed; then they are stale too
+	counted bool   // the rooms and their members
+	passFor string // the room of which the passphrase is asked for
+
+	typed    []string
+	news     []News
+	jobs     []Job
+	unkept   map[Conv]bool // whose view has changed
+	keepAt   time.Time
+	keeping  bool
+	newTyped []string
+
+	now      time.Time // as last told
+	began    time.Time
+	looked   time.Time // at what may have changed without an event
+	lonely   bool      // nobody has been seen so far
+	asked    bool      // why
+	findings string
+}
+
+// NewsKind says what a [News] is about.
+type NewsKind uint8
+
+// Kinds of [News], and which fields they set.
+const (
+	Said   NewsKind = iota + 1 // a new Line in Conv
+	Marked                     // the State of Line in Conv has changed, or whom a notice tells of
+	Came                       // somebody is there now, who is called Text; Conv is zero where they announce no identity, or the room that they have come to
+	Went                       // and isn't any more
+	Told                       // Text answers what was typed
+	Turned                     // Conv is shown now; zero: none
+	Found                      // Hits were searched for with Text
+	Helped                     // help was asked for: see Commands
+	Quit                       // it was asked to end
+	Asked                      // Text asks for a secret, which Answer takes
+)
+
+// News is something that a shell may want to say the moment it happens.
+type News struct {
+	Kind   NewsKind
+	Conv   Conv
+	Line   Line
+	Text   string // harmless
+	Notify bool   // Said: worth a sign to somebody who looks elsewhere
+	Failed bool   // Told: what was asked wasn't done
+	Hits   []Hit
+}
+
+// Hit is a line found.
+type Hit struct {
+	Conv Conv
+	Line Line // its N is good for Jump
+}
+
+const (
+	glanceEvery = time.Second
+	keepAfter   = time.Second // of the last change of what is kept
+	typingFor   = 6 * time.Second
+	typingEvery = 3 * time.Second
+	lonelyFor   = 3 * time.Second // then a diagnosis begins, which takes two
+	openFor     = 10 * time.Second
+	maxTold     = 500 // lines typed that are remembered
+)
+
+// NewSession begins.
+func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
+	s := &Session{
+		me: cfg.Me, node: cfg.Node, book: cfg.Book, store: cfg.Store, announce: cfg.Rename, join: cfg.Join, leave: cfg.Leave, explain: cfg.Explain,
+		diagnose: cfg.Diagnose, settings: cfg.Settings, contacts: map[Conv]*contact{}, unproven: map[string]discovery.Peer{},
+		unkept: map[Conv]bool{}, n: liveN, stale: true, unnamed: true, now: now, began: now, lonely: true,
+	}
+	s.count()
+	if s.store == nil {
+		return s, nil
+	}
+	views, err := s.store.Views()
+	if err == nil {
+		s.typed, err = s.store.Typed()
+	}
+	for _, v := range views {
+		if v.Unread > 0 || v.Draft != "" || v.Muted || now.Sub(v.Last) < store.Expiry {
+			c := s.contact(chat.Person{Key: v.Peer})
+			c.view, c.last = v, v.Last
+		}
+	}
+	return s, err
+}
+
+// contact returns the contact of somebody, made if need be.
+func (s *Session) contact(p chat.Person) *contact {
+	conv := Conv{Key: p.Key}
+	c := s.contacts[conv]
+	if c == nil {
+		entry, known := s.book.Get(p.Key)
+		c = &contact{conv: conv, person: chat.Person{Key: p.Key, Name: entry.Name}, known: known, addrs: -1}
+		c.view.Peer = p.Key
+		s.contacts[conv] = c
+		s.rename()
+	}
+	if p.Name != "" && p.Name != c.person.Name {
+		c.person.Name = p.Name
+		s.rename()
+	}
+	return c
+}
+
+// rename has everybody labelled anew.
+func (s *Session) rename() { s.stale, s.unnamed = true, true }
+
+// Begin takes those who are visible when the Session begins.
+func (s *Session) Begin(peers []discovery.Peer, now time.Time) {
+	for _, p := range peers {
+		s.Saw(discovery.Event{Change: discovery.Up, Peer: p}, now)
+	}
+	s.news = nil
+}
+
+// Heard takes an event of the node.
+func (s *Session) Heard(e chat.Event, now time.Time) {
+	s.now = now
+	defer func() { s.stale = true }()
+	was := ""
+	if c := s.contacts[Conv{Key: e.Person.Key}]; c != nil {
+		was = c.person.Name
+	}
+	c := s.contact(e.Person)
+	if c.opened && was != "" && was != c.person.Name {
+		s.note(c, s.Label(c.conv)+" calls themselves "+clean.Name(c.person.Name)+" now", now)
+	}
+	switch e.Kind {
+	case chat.Message:
+		if e.Room != "" {
+			s.heardIn(e)
+			return
+		}
+		s.heard(c, e, now)
+	case chat.Joined, chat.Parted:
+		s.fold(s.room(e.Room), c, e.Kind == chat.Joined, now)
+	case chat.Declined:
+		s.recount(s.room(e.Room), e)
+	case chat.Delivered:
+		if e.Room != "" {
+			s.recount(s.room(e.Room), e)
+			return
+		}
+		s.link(c, now)
+		s.meet(c, now)
+		s.settle(c, e.ID, Delivered, "")
+	case chat.Met, chat.Reachable:
+		s.link(c, now)
+	case chat.Unreachable:
+		s.unlink(c, "can't be reached", now)
+	case chat.Left:
+		s.unlink(c, "has left", now)
+		s.prune(c)
+	case chat.Typing:
+		c.typingUntil = now.Add(typingFor)
+	}
+}
+
+// heard takes a message.
+func (s *Session) heard(c *contact, e chat.Event, now time.Time) {
+	s.link(c, now)
+	s.meet(c, now)
+	c.typingUntil = time.Time{}
+	line := Line{ID: e.ID, From: c.conv.Key, At: e.Received}
+	line.Text, line.Action = text(e.Text)
+	s.take(c, line, true)
+}
+
+// take puts what somebody else said at the end of a conversation; loud: it is worth a sign.
+func (s *Session) take(c *contact, line Line, loud bool) {
+	n := s.add(c, line)
+	if c == s.current && s.attended {
+		s.seen(c)
+	} else {
+		if c.view.Unread == 0 {
+			c.rule = n
+		}
+		c.view.Unread++
+		if line.Mention {
+			c.mentions++
+		}
+	}
+	s.news[len(s.news)-1].Notify = loud && !c.view.Muted && !s.settings.Notify.Quiet.contain(s.now)
+}
+
+// meet notes that the first word has passed with somebody.
+func (s *Session) meet(c *contact, now time.Time) {
+	if c.known {
+		return
+	}
+	c.known = true
+	note := "first contact with " + s.Label(c.conv) + " (" + c.conv.Key.Short() + ")"
+	if s.store != nil {
+		note += ": remembered; compare words with: /verify " + c.arg
+	}
+	s.note(c, note, now)
+}
+
+// add puts a line at the end of a conversation, and tells of it.
+func (s *Session) add(c *contact, line Line) int64 {
+	line.N = s.put(c, line)
+	s.news = append(s.news, News{Kind: Said, Conv: c.conv, Line: line})
+	return line.N
+}
+
+// put puts a line at the end of a conversation, in a room where its clock says.
+func (s *Session) put(c *contact, line Line) int64 {
+	s.n++
+	line.N = s.n
+	if c.conv.Room != "" {
+		c.place(&line)
+	}
+	c.tail.append(line)
+	if line.ID != (chat.MessageID{}) {
+		c.newest = line
+		if all := c.tail.all(); len(all) > 1 && all[len(all)-2].clock > line.clock && c.order(&c.tail) {
+			line.N = c.tail.byID[lineID{line.Out, line.ID}]
+		}
+	}
+	count, bytes := mostUnopenedLines, mostWaitBytes
+	if c.opened || s.store == nil {
+		count, bytes = mostLines, mostBytes
+	}
+	if len(c.tail.all()) > count || c.tail.bytes > bytes {
+		if c != s.current || s.attended { // nobody reads what would go
+			c.tail.trim(count*3/4, bytes*3/4)
+			c.whole = s.store == nil
+		}
+	}
+	if !line.Notice {
+		c.last = line.At
+	}
+	s.stale = true
+	return line.N
+}
+
+// note adds a notice to a conversation.
+func (s *Session) note(c *contact, text string, now time.Time) {
+	s.add(c, Line{Notice: true, Text: text, At: now})
+}
+
+// link notes that somebody is there.
+func (s *Session) link(c *contact, now time.Time) {
+	back := c.away
+	c.linked, c.away = true, false
+	if back && c.opened {
+		s.note(c, s.Label(c.conv)+" is back", now)
+	}
+	if back || len(c.undone) > 0 {
+		s.restate(c)
+	}
+}
+
+// Later is said of those who are gone.
+const Later = "what you write is delivered when they are back"
+
+// unlink notes that somebody is gone.
+func (s *Session) unlink(c *contact, how string, now time.Time) {
+	gone := !c.away
+	c.linked, c.away = false, true
+	c.typingUntil = time.Time{}
+	if gone && c.opened {
+		s.note(c, s.Label(c.conv)+" "+how+"; "+Later, now)
+	}
+	s.restate(c)
+}
+
+// restate says anew what has become of what isn't delivered.
+func (s *Session) restate(c *contact) {
+	for _, n := range c.undone {
+		if l := c.tail.at(n); l != nil && l.State != c.sending() {
+			l.State = c.sending()
+			s.news = append(s.news, News{Kind: Marked, Conv: c.conv, Line: *l})
+		}
+	}
+}
+
+// settle notes what has become of a line.
+func (s *Session) settle(c *contact, id chat.MessageID, state State, reason string) {
+	for _, l := range []*lines{&c.tail, &c.past} {
+		n, ok := l.byID[lineID{true, id}]
+		if !ok {
+			continue
+		}
+		line := l.at(n)
+		if line.State == state {
+			continue
+		}
+		line.State, line.Reason = state, reason
+		if l == &c.tail {
+			c.undone = slices.DeleteFunc(c.undone, func(o int64) bool { return o == n })
+		}
+		s.news = append(s.news, News{Kind: Marked, Conv: c.conv, Line: *line})
+	}
+}
+
+// News returns what has happened since the last call.
+func (s *Session) News() []News {
+	news := s.news
+	s.news = nil
+	return news
+}
+
+// Jobs returns what is to be run since the last call.
+func (s *Session) Jobs() []Job {
+	jobs := s.jobs
+	s.jobs = nil
+	return jobs
+}
+
+func (s *Session) job(j Job) { s.jobs = append(s.jobs, j) }
+
+// Tell has text, which must be harmless, shown to the person.
+func (s *Session) Tell(text string) { s.news = append(s.news, News{Kind: Told, Text: text}) }
+
+// refuse says why it wasn't done.
+func (s *Session) refuse(text string) {
+	s.news = append(s.news, News{Kind: Told, Text: text, Failed: true})
+}
+
+// Calling reports whether somebody is being called by address, whom what is typed next
+// may be for.
+func (s *Session) Calling() bool { return s.calling > 0 }
+
+// Undelivered returns what was said in this process and isn't known to be delivered,
+// each as a Line in its conversation.
+func (s *Session) Undelivered() (all []Hit) {
+	for _, c := range s.contacts {
+		for _, n := range c.undone {
+			if l := c.tail.at(n); l != nil && n > liveN {
+				all = append(all, Hit{c.conv, *l})
+			}
+		}
+	}
+	return all
+}
+
+// Me returns who I am.
+func (s *Session) Me() chat.Person { return s.me }
+
+// cutMe returns what somebody does who says "/me does".
+func cutMe(raw string) (string, bool) {
+	rest, ok := strings.CutPrefix(raw, "/me ")
+	return rest, ok && strings.TrimSpace(rest) != ""
+}

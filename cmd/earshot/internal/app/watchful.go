@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"earshot/chat"
+	"earshot/chat/store"
+)
+
+// Tick does what is due, and returns when to be called again.
+func (s *Session) Tick(now time.Time) (next time.Time) {
+	s.now = now
+	next = now.Add(glanceEvery)
+	if now.Sub(s.looked) >= glanceEvery {
+		s.looked = now
+		s.look()
+	}
+	for _, c := range s.contacts {
+		if c.typingUntil.IsZero() {
+			continue
+		}
+		if !now.Before(c.typingUntil) {
+			c.typingUntil = time.Time{}
+			s.stale = true
+		} else if c.typingUntil.Before(next) {
+			next = c.typingUntil
+		}
+	}
+	if !s.keepAt.IsZero() && !now.Before(s.keepAt) && !s.keeping {
+		s.keep()
+	}
+	if s.lonely && !s.asked && s.diagnose != nil && now.Sub(s.began) >= lonelyFor {
+		s.asked = true
+		s.job(func(ctx context.Context) func(time.Time) {
+			found := s.diagnose(ctx)
+			return func(time.Time) { s.findings = found }
+		})
+	}
+	return next
+}
+
+// look notices what comes without an event: what other processes of this person's do.
+func (s *Session) look() {
+	s.count()
+	if v := s.book.Version(); v != s.version {
+		s.version = v
+		s.rename()
+	}
+	if s.store == nil {
+		return
+	}
+	type fate struct {
+		c  *contact
+		id chat.MessageID
+	}
+	var open []fate
+	for _, c := range s.contacts {
+		if c.conv.Room != "" {
+			s.recheck(c)
+			continue
+		}
+		for _, n := range c.undone[:min(len(c.undone), 10)] { // what is oldest goes first
+			if l := c.tail.at(n); l != nil {
+				open = append(open, fate{c, l.ID})
+			}
+		}
+	}
+	if len(open) == 0 {
+		return
+	}
+	s.job(func(context.Context) func(time.Time) {
+		states := make([]store.Status, len(open))
+		for i, f := range open {
+			var err error
+			if states[i], err = s.store.Fate(f.c.conv.Key, f.id); err != nil {
+				states[i] = store.Queued
+				if errors.Is(err, store.ErrNotQueued) {
+					continue
+				}
+			}
+		}
+		return func(time.Time) {
+			for i, f := range open {
+				switch states[i] {
+				case store.Done:
+					s.settle(f.c, f.id, Delivered, "")
+				case store.Failed:
+					s.settle(f.c, f.id, Failed, notInTime)
+				case store.Cancelled:
+					s.settle(f.c, f.id, Failed, takenBack)
+				case store.Queued:
+				}
+			}
+		}
+	})
+}
+
+const (
+	notInTime = "they weren't seen for 7 days"
+	takenBack = "taken back"
+)
+
+// Empty explains why nobody is there, several lines of harmless text; empty: somebody is.
+func (s *Session) Empty() string {
+	for _, c := range s.contacts {
+		if c.addrs >= 0 || c.linked {
+			return ""
+		}
+	}
+	if len(s.unproven) > 0 {
+		return ""
+	}
+	if s.findings != "" {
+		return s.findings
+	}
+	return "nobody else is here yet; whoever starts earshot on this network is shown"
+}

@@ -1,0 +1,147 @@
+package console
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// screen collects what is written and tells when something has been.
+type screen struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+	got chan struct{}
+}
+
+func newScreen() *screen { return &screen{got: make(chan struct{}, 1)} }
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all.Write(b)
+	select {
+	case s.got <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all.String()
+}
+
+// await waits until text has been written.
+func (s *screen) await(t *testing.T, text string) {
+	t.Helper()
+	limit := time.After(10 * time.Second)
+	for !strings.Contains(s.String(), text) {
+		select {
+		case <-s.got:
+		case <-limit:
+			t.Fatalf("%q never appeared in %q", text, s.String())
+		}
+	}
+}
+
+func TestLinesAndEcho(t *testing.T) {
+	keys, typist := io.Pipe()
+	out := newScreen()
+	c := New(keys, out, func() {})
+	defer c.Close()
+	lines := c.Read("> ")
+	go func() { _, _ = io.WriteString(typist, "hello\rworld\r") }()
+
+	line := <-lines
+	if line.Text != "hello" || line.Err != nil {
+		t.Fatalf("got %+v", line)
+	}
+	c.Print("ana: hi") // between Enter and its answer: must wait for it
+	c.Answer()
+	out.await(t, "> hello\r\nana: hi\r\n> ")
+
+	line = <-lines
+	if line.Text != "world" {
+		t.Fatalf("got %+v", line)
+	}
+	c.Answer()
+	out.await(t, "world\r\n> ")
+
+	go func() { _, _ = io.WriteString(typist, "\x04") }()
+	if line = <-lines; !errors.Is(line.Err, io.EOF) {
+		t.Fatalf("Ctrl-D gave %+v", line)
+	}
+}
+
+func TestPrintKeepsWhatIsTyped(t *testing.T) {
+	keys, typist := io.Pipe()
+	out := newScreen()
+	c := New(keys, out, func() {})
+	defer c.Close()
+	lines := c.Read("> ")
+	go func() { _, _ = io.WriteString(typist, "half") }()
+	out.await(t, "half")
+	c.Print("ana: hi")
+	if !strings.HasSuffix(out.String(), "ana: hi\r\n> half") {
+		t.Errorf("the typed line didn't come back: %q", out.String())
+	}
+	go func() { _, _ = io.WriteString(typist, "way\r") }()
+	if line := <-lines; line.Text != "halfway" {
+		t.Errorf("got %+v", line)
+	}
+}
+
+func TestInterruptAndPaste(t *testing.T) {
+	keys, typist := io.Pipe()
+	interrupted := make(chan struct{}, 1)
+	c := New(keys, newScreen(), func() { interrupted <- struct{}{} })
+	defer c.Close()
+	lines := c.Read("> ")
+	go func() { _, _ = io.WriteString(typist, "\x03\x1b[200~/etc/passwd\r\n\x1b[201~") }()
+	<-interrupted
+	if line := <-lines; line.Text != "/etc/passwd" || !line.Pasted {
+		t.Errorf("got %+v", line)
+	}
+}
+
+func TestComplete(t *testing.T) {
+	names := []string{"ana", "anna", "żółw", "żółty"}
+	for typed, want := range map[string]string{
+		"b\t": "b", "a\t": "an", "an\tn": "ann", "ann\thi": "anna hi", "ż\t": "żół",
+	} {
+		keys, typist := io.Pipe()
+		c := New(keys, newScreen(), func() {})
+		c.Complete = func(head string) []string {
+			var found []string
+			for _, n := range names {
+				if strings.HasPrefix(n, head) {
+					found = append(found, n)
+				}
+			}
+			return found
+		}
+		lines := c.Read("> ")
+		go func() { _, _ = io.WriteString(typist, typed+"\r") }()
+		if line := <-lines; line.Text != want {
+			t.Errorf("%q became %q, want %q", typed, line.Text, want)
+		}
+		c.Close()
+	}
+}
+
+func TestRecall(t *testing.T) {
+	keys, typist := io.Pipe()
+	c := New(keys, newScreen(), func() {})
+	defer c.Close()
+	c.Recall([]string{"one", "two\nlines", "three"})
+	lines := c.Read("> ")
+	go func() { _, _ = io.WriteString(typist, "\x1b[A\x1b[A\r") }()
+	if line := <-lines; line.Text != "one" {
+		t.Errorf("two up is %q", line.Text)
+	}
+}

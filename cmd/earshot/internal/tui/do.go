@@ -1,0 +1,445 @@
+package tui
+
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	tea "charm.land/bubbletea/v2"
+
+	"earshot/chat"
+	"earshot/cmd/earshot/internal/app"
+)
+
+// press does what a key does.
+func (m *model) press(k tea.Key) {
+	if m.width < leastWidth || m.height < leastHeight {
+		if k.Keystroke() == "ctrl+c" {
+			m.cmds = append(m.cmds, tea.Quit)
+		}
+		return
+	}
+	name := strings.ToLower(k.Keystroke())
+	text := k.Text
+	if k.Mod.Contains(tea.ModCtrl) || k.Mod.Contains(tea.ModAlt) {
+		text = ""
+	}
+	bound := m.keys.by[name]
+	if text == "" && len(bound) == 0 && strings.Contains(name, "shift+") { // as with caps lock
+		bound = m.keys.by[strings.Replace(name, "shift+", "", 1)]
+	}
+	switch m.mode {
+	case reading:
+		m.pressReading(name, text, bound)
+	case switching:
+		m.pressSwitching(text, bound)
+	case searching:
+		m.pressSearching(text, bound)
+	case asking:
+		m.pressAsking(text, bound)
+	case leaving:
+		m.pressLeaving(text, bound)
+	case hiding:
+		m.pressHiding(text, bound)
+	default:
+		m.pressTalking(text, bound)
+	}
+}
+
+func (m *model) pressTalking(text string, bound []*binding) {
+	before := m.input.text
+	if !is(bound, "complete", "complete-back") {
+		m.offers = offers{}
+	}
+	switch {
+	case text == "?" && m.input.text == "":
+		m.openHelp()
+	case text != "":
+		m.input.insert(text)
+	case len(bound) > 0:
+		b := bound[0]
+		_, to := m.input.bounds()
+		for _, other := range bound {
+			if (other.action == cutToEnd) == (m.input.at < to) || len(bound) == 1 {
+				b = other
+			}
+		}
+		b.do(m)
+	}
+	if m.input.text != before {
+		m.wrote()
+	}
+}
+
+// wrote notes that the input has changed.
+func (m *model) wrote() {
+	conv := m.s.Current()
+	if conv.IsZero() {
+		return
+	}
+	m.s.SetDraft(conv, m.input.text)
+	if t := m.input.text; t != "" && (t[0] != '/' || strings.HasPrefix(t, "//")) {
+		m.s.Typing(conv, time.Now())
+	}
+}
+
+func is(bound []*binding, actions ...action) bool {
+	for _, b := range bound {
+		if slices.Contains(actions, b.action) {
+			return true
+		}
+	}
+	return false
+}
+
+// enter does what was typed.
+func (m *model) enter() {
+	text, now := m.input.text, time.Now()
+	m.told = ""
+	if strings.TrimSpace(text) == "" {
+		m.input.set("")
+		return
+	}
+	if len(text) > chat.MaxText {
+		m.tell("a message takes at most 65536 bytes; send it in parts", true)
+		return
+	}
+	conv := m.s.Current()
+	m.input.set("")
+	if !conv.IsZero() {
+		m.s.SetDraft(conv, "")
+	}
+	if strings.Contains(text, "\n") && strings.HasPrefix(strings.TrimSpace(text), "/") && !conv.IsZero() {
+		m.s.Say(conv, text, now) // a file's name, not a command
+	} else {
+		m.s.Do(text, conv, now)
+	}
+	m.typed = len(m.s.Typed())
+	if conv == m.s.Current() && !strings.HasPrefix(text, "/") {
+		m.toEnd()
+	}
+}
+
+// turn shows the conversation of a row.
+func (m *model) turn(r app.Row) {
+	m.mode = talking
+	if r.Conv.IsZero() {
+		m.s.Do("/to "+r.Arg, m.s.Current(), time.Now())
+		return
+	}
+	if r.Conv != m.s.Current() {
+		m.s.Turn(r.Conv, time.Now())
+	}
+}
+
+func (m *model) nextUnread() {
+	if conv := m.s.NextUnread(); !conv.IsZero() {
+		m.s.Turn(conv, time.Now())
+	} else {
+		m.tell("nothing is unread", false)
+	}
+}
+
+// step goes up or down in the list.
+func (m *model) step(by int) {
+	if len(m.rows) == 0 {
+		return
+	}
+	at := -1
+	if by < 0 {
+		at = len(m.rows)
+	}
+	for i := range m.rows {
+		if conv := m.s.Current(); !conv.IsZero() && m.rows[i].Conv == conv {
+			at = i
+		}
+	}
+	m.turn(m.rows[(at+by+len(m.rows))%len(m.rows)])
+}
+
+func (m *model) goTo(i int) {
+	if i < len(m.rows) {
+		m.turn(m.rows[i])
+	}
+}
+
+func (m *model) retry() {
+	if !m.s.Retry(m.s.Current(), 0, time.Now()) {
+		m.tell("nothing has failed here", false)
+	}
+}
+
+// scroll moves the conversation, and reads more of it where it ends.
+func (m *model) scroll(by int) {
+	conv := m.s.Current()
+	if conv.IsZero() {
+		m.listTop = max(0, m.listTop+by)
+		return
+	}
+	m.lines()
+	missed := m.timeline.scroll(by)
+	for missed < 0 && m.s.Older(conv) {
+		m.lines()
+		missed = m.timeline.scroll(missed)
+	}
+	for by > 0 && m.timeline.follow && m.s.Newer(conv) {
+		m.timeline.follow = false
+		m.lines()
+		m.timeline.scroll(missed)
+	}
+}
+
+func (m *model) pageRows() int { return max(1, m.timelineHeight()-2) }
+
+func (m *model) toTop() {
+	conv := m.s.Current()
+	for range maxPages {
+		if !m.s.Older(conv) {
+			break
+		}
+	}
+	m.lines()
+	m.timeline.top()
+}
+
+// maxPages bounds how much is read at once.
+const maxPages = 500
+
+func (m *model) toEnd() {
+	m.s.End(m.s.Current())
+	m.timeline.follow = true
+}
+
+// up goes a line up, or to what was typed before that.
+func (m *model) up() {
+	if m.input.lineUp() {
+		return
+	}
+	if m.s.Current().IsZero() && m.input.text == "" && m.typed == len(m.s.Typed()) {
+		m.step(-1)
+		return
+	}
+	m.recall(-1)
+}
+
+func (m *model) down() {
+	if m.input.lineDown() {
+		return
+	}
+	if m.s.Current().IsZero() && m.input.text == "" {
+		m.step(1)
+		return
+	}
+	m.recall(1)
+}
+
+// recall shows a line typed earlier, or later.
+func (m *model) recall(by int) {
+	typed := m.s.Typed()
+	to := min(m.typed, len(typed)) + by
+	if to < 0 || to > len(typed) {
+		return
+	}
+	if m.typed >= len(typed) {
+		m.unsent = m.input.text
+	}
+	if m.typed = to; to == len(typed) {
+		m.input.set(m.unsent)
+	} else {
+		m.input.set(typed[to])
+	}
+}
+
+// offers are what Tab offers.
+type offers struct {
+	options []app.Candidate
+	at      int
+	from    int // in the input, where the option stands
+}
+
+// complete puts the next option in.
+func (m *model) complete(by int) {
+	o := &m.offers
+	if len(o.options) == 0 {
+		o.from, o.options = m.s.Complete(m.input.text, m.input.at)
+		if len(o.options) == 0 {
+			return
+		}
+		if o.at = 0; by < 0 {
+			o.at = len(o.options) - 1
+		}
+	} else {
+		o.at = (o.at + by + len(o.options)) % len(o.options)
+	}
+	m.input.drop(o.from, m.input.at)
+	m.input.insert(o.options[o.at].Text)
+	if len(o.options) == 1 {
+		*o = offers{}
+	}
+}
+
+// paste takes what was pasted: a few lines into the input, more as a message of their
+// own, if that is confirmed.
+func (m *model) paste(text string) {
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	switch m.mode {
+	case switching:
+		m.switcher.query.insert(oneLine(text))
+		m.switcher.filter(m.rows)
+		return
+	case searching:
+		m.search.query.insert(oneLine(text))
+		m.sought()
+		return
+	case hiding:
+		m.secret.insert(oneLine(text))
+		return
+	case talking, asking:
+	default:
+		m.mode = talking
+	}
+	if strings.Count(strings.TrimRight(text, "\n"), "\n") >= pasteLines && !m.s.Current().IsZero() {
+		m.pasted = strings.TrimRight(text, "\n")
+		m.mode = asking
+		return
+	}
+	m.input.insert(text)
+	m.wrote()
+}
+
+// pasteLines is how many lines may be pasted without a question.
+const pasteLines = 5
+
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, unicode.IsControl), " ")
+}
+
+func (m *model) pressAsking(text string, bound []*binding) {
+	switch {
+	case is(bound, "send") || text == "y":
+		m.mode = talking
+		if len(m.pasted) > chat.MaxText {
+			m.tell("a message takes at most 65536 bytes; send it in parts", true)
+			return
+		}
+		m.s.Say(m.s.Current(), m.pasted, time.Now())
+		m.toEnd()
+	case text == "e":
+		m.mode = talking
+		m.input.insert(m.pasted)
+		m.wrote()
+	case is(bound, "cancel", "clear") || text == "n":
+		m.mode = talking
+	}
+	if m.mode == talking {
+		m.pasted = ""
+	}
+}
+
+// clear is Ctrl+C: it clears what is there, and where nothing is asks to quit.
+func (m *model) clear() {
+	switch {
+	case m.input.text != "":
+		m.unsent = ""
+		m.typed = len(m.s.Typed())
+		m.input.set("")
+	default:
+		m.mode = leaving
+	}
+}
+
+func (m *model) pressLeaving(text string, bound []*binding) {
+	m.mode = talking
+	switch {
+	case is(bound, "clear", "send") || text == "y":
+		m.cmds = append(m.cmds, tea.Quit)
+	case text != "" && text != "n":
+		m.press(tea.Key{Text: text})
+	}
+}
+
+// cancel is Esc.
+func (m *model) cancel() {
+	switch {
+	case m.told != "":
+		m.told = ""
+	case m.timeline.query != "":
+		m.search = search{}
+		m.timeline.find("")
+		m.toEnd()
+	case !m.timeline.follow:
+		m.toEnd()
+	}
+}
+
+func (m *model) redraw() { m.cmds = append(m.cmds, tea.ClearScreen) }
+
+func (m *model) toggleMouse() {
+	if m.mouse = !m.mouse; m.mouse {
+		m.tell("the wheel scrolls again; "+m.keys.name("mouse")+" leaves the mouse to the terminal", false)
+	} else {
+		m.tell("the mouse is the terminal's, to mark and copy; "+m.keys.name("mouse")+" takes it back", false)
+	}
+}
+
+func (m *model) openSwitcher() {
+	m.switcher = switcher{}
+	m.switcher.filter(m.rows)
+	m.mode = switching
+}
+
+func (m *model) pressSwitching(text string, bound []*binding) {
+	w := &m.switcher
+	switch {
+	case text != "":
+		w.query.insert(text)
+		w.at = 0
+	case is(bound, "send"):
+		if m.mode = talking; w.at < len(w.found) {
+			m.turn(w.found[w.at])
+		}
+		return
+	case is(bound, "up", "previous"):
+		w.at--
+	case is(bound, "down", "next", "switch", "complete"):
+		w.at++
+	case is(bound, "cancel", "clear"):
+		m.mode = talking
+		return
+	case len(bound) > 0:
+		editing(&w.query, bound)
+	}
+	w.filter(m.rows)
+}
+
+// pressHiding takes a secret, which isn't shown.
+func (m *model) pressHiding(text string, bound []*binding) {
+	switch {
+	case text != "":
+		m.secret.insert(text)
+	case is(bound, "send"):
+		m.mode = talking
+		m.s.Answer(m.secret.text)
+		m.secret = editor{}
+	case is(bound, "cancel", "clear"):
+		m.mode = talking
+		m.s.Answer("")
+		m.secret = editor{}
+	default:
+		editing(&m.secret, bound)
+	}
+}
+
+// editing does what a key does to a line other than the input.
+func editing(e *editor, bound []*binding) {
+	m := model{input: *e}
+	for _, b := range bound {
+		switch b.action {
+		case "left", "right", "line-start", "line-end", "word-left", "word-right", "delete-left", "delete-right",
+			"cut-word-left", "cut-word-right", "cut-to-start", cutToEnd, "paste-cut", "swap":
+			b.do(&m)
+		}
+	}
+	*e = m.input
+}

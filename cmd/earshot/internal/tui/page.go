@@ -1,0 +1,170 @@
+package tui
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"earshot/cmd/earshot/internal/app"
+	"earshot/cmd/earshot/internal/clean"
+)
+
+// page is a text that takes the whole screen, and is scrolled.
+type page struct {
+	title  string
+	rows   []string
+	top    int
+	second int // row of the second part
+}
+
+func (p *page) scroll(by, height int) {
+	p.top = max(0, min(p.top+by, len(p.rows)-height))
+}
+
+// place says which part of a page is seen.
+func (p *page) place(height int) string {
+	if len(p.rows) <= height {
+		return ""
+	}
+	return fmt.Sprintf("%d to %d of %d", p.top+1, min(len(p.rows), p.top+height), len(p.rows))
+}
+
+// view returns height rows.
+func (p *page) view(height int) []string {
+	p.scroll(0, height)
+	rows := make([]string, height)
+	copy(rows, p.rows[p.top:])
+	return rows
+}
+
+// signs explains what is drawn.
+var signs = [][2]string{
+	{"●", "is here"},
+	{"◌", "doesn't answer"},
+	{"○", "isn't here"},
+	{clean.Mark, "you compared words"},
+	{"✓", "delivered"},
+	{"·", "sent, not yet there"},
+	{"…", "waits for them"},
+	{"✗", "failed"},
+	{"□ ■", "a room, a private one"},
+	{"· 2/3", "2 of 3 there have it"},
+	{"3 @1", "3 unread, 1 calls you"},
+}
+
+// helpPage lays the key map out for a screen of that width: in as many columns as have room.
+func (k *keys) helpPage(c *cells, t *theme, width int) []string {
+	const keyWidth, least = 16, 39
+	columns := max(1, min(3, (width+1)/(least+1)))
+	each := (width+1)/columns - 1
+	left := min(keyWidth, each/2)
+	var sections [][]string
+	section := func(title string) {
+		sections = append(sections, []string{t.title.Underline(true).Render(c.pad(title, each, false))})
+	}
+	add := func(key, text string) {
+		last := &sections[len(sections)-1]
+		*last = append(*last, t.bold.Render(c.pad(key, left, false))+" "+c.pad(text, each-left-1, false))
+	}
+	for _, g := range k.groups {
+		section(g.title)
+		for i, b := range g.bindings {
+			if b.help == "" || len(b.keys) == 0 {
+				continue
+			}
+			names := []string{}
+			for _, key := range b.keys {
+				names = append(names, pretty(key))
+			}
+			if b.action == "go-1" && len(g.bindings) == i+9 && len(g.bindings[i+8].keys) > 0 {
+				names = []string{names[0] + " … " + pretty(g.bindings[i+8].keys[0])}
+			}
+			for len(names) > 1 && c.width(strings.Join(names, ", ")) > left {
+				names = names[:len(names)-1]
+			}
+			add(strings.Join(names, ", "), b.help)
+		}
+	}
+	section("signs")
+	for _, s := range signs {
+		add(s[0], s[1])
+	}
+	return inColumns(sections, columns, each)
+}
+
+// inColumns puts sections below and beside each other, in as few rows as can be.
+func inColumns(sections [][]string, columns, width int) []string {
+	for high := 1; ; high++ {
+		rows := make([]string, high)
+		x, y := 0, 0
+		for _, s := range sections {
+			if y > 0 && y+len(s) > high {
+				x, y = x+1, 0
+			}
+			if y+len(s) > high {
+				x = columns
+			}
+			if x == columns {
+				break
+			}
+			for _, row := range s {
+				if x > 0 {
+					row = strings.Repeat(" ", x*(width+1)-ansi.StringWidth(rows[y])) + row
+				}
+				rows[y] += row
+				y++
+			}
+		}
+		if x < columns {
+			return rows
+		}
+	}
+}
+
+func (m *model) openHelp() {
+	m.sheet = m.help()
+	m.mode = reading
+}
+
+func (m *model) help() page {
+	rows := m.keys.helpPage(&m.cells, m.theme, m.width)
+	second := len(rows) + 1
+	rows = append(rows, "", m.theme.title.Underline(true).Render("commands"))
+	for _, c := range app.Commands() {
+		left := c.Name
+		if c.Args != "" {
+			left += " " + c.Args
+		}
+		indent, name := 25, m.theme.bold.Render(m.cells.pad(left, 25, false))
+		if m.width < listFrom { // the name stands above
+			rows = append(rows, m.theme.bold.Render(left))
+			indent, name = 2, "  "
+		}
+		for _, text := range m.texts(c.Help, m.width-indent) {
+			rows = append(rows, name+text)
+			name = strings.Repeat(" ", indent)
+		}
+	}
+	return page{title: "help", rows: rows, second: second}
+}
+
+func (m *model) pressReading(name, text string, bound []*binding) {
+	height := m.height - 2
+	switch {
+	case is(bound, "page-up"):
+		m.sheet.scroll(-height, height)
+	case is(bound, "page-down") || text == " ":
+		m.sheet.scroll(height, height)
+	case is(bound, "up", "line-up"):
+		m.sheet.scroll(-1, height)
+	case is(bound, "down", "line-down"):
+		m.sheet.scroll(1, height)
+	case name == "home" || is(bound, "oldest"):
+		m.sheet.top = 0
+	case name == "end" || is(bound, "newest"):
+		m.sheet.scroll(1<<30, height)
+	default:
+		m.mode = talking
+	}
+}

@@ -1,0 +1,138 @@
+// Package tui is the screen: who is here, the conversations, and a line to type on. It
+// draws what an [app.Session] has and brings it keys, events and the time; it decides
+// nothing about people or messages.
+package tui
+
+import (
+	"context"
+	"os"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
+	"golang.org/x/term"
+
+	"earshot/chat"
+	"earshot/cmd/earshot/internal/app"
+	"earshot/cmd/earshot/internal/clean"
+	"earshot/discovery"
+)
+
+// Config is what the screen stands on.
+type Config struct {
+	Session  *app.Session
+	Chat     <-chan chat.Event
+	Seen     <-chan discovery.Event // may be nil
+	In, Out  *os.File               // a terminal
+	Color    bool
+	Network  string // where we look for people, for the status line
+	Settings app.Settings
+}
+
+// fps bounds the frames per second, and with it how long a key waits for its frame.
+const fps = 120
+
+// Run shows the screen until the person leaves it, or ctx ends; then it returns the
+// cause of that. The terminal is as before in any case. A panic comes as [*Crash]. Run
+// reads Chat and Seen until it returns.
+func Run(ctx context.Context, cfg Config) error {
+	profile := colorprofile.ASCII
+	if cfg.Color {
+		profile = colorprofile.Env(os.Environ())
+	}
+	m, err := newModel(cfg, profile)
+	if err != nil {
+		return err
+	}
+	if w, h, err := term.GetSize(int(cfg.Out.Fd())); err == nil {
+		m.width, m.height = w, h
+	}
+	return m.run(ctx, cfg,
+		tea.WithInput(cfg.In), tea.WithOutput(output{cfg.Out, m.cells.stand}), tea.WithColorProfile(profile))
+}
+
+func newModel(cfg Config, profile colorprofile.Profile) (*model, error) {
+	keys, err := newKeys(cfg.Settings.Keys)
+	if err != nil {
+		return nil, err
+	}
+	m := &model{
+		s: cfg.Session, settings: cfg.Settings, network: cfg.Network, keys: keys, profile: profile,
+		cells: cells{stand: &standIns{}}, focused: true, mouse: true, env: os.Environ(),
+	}
+	m.timeline = timeline{
+		cells: &m.cells, again: keys.name("retry"), follow: true,
+		label: func(k chat.Key) string { return m.s.Label(app.Conv{Key: k}) },
+		me:    func() string { return clean.Name(m.s.Me().Name) },
+	}
+	m.typed = len(m.s.Typed())
+	m.dress()
+	m.turned(m.s.Current())
+	return m, nil
+}
+
+// run runs the program.
+func (m *model) run(ctx context.Context, cfg Config, options ...tea.ProgramOption) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m.ctx = inner
+	p := tea.NewProgram(m, append(options, tea.WithContext(ctx), tea.WithoutSignalHandler(), tea.WithFPS(fps))...)
+	m.send = p.Send
+	m.pace.ticker = func() *time.Ticker { return tickerOf(p) }
+	m.cmds = nil
+	m.settle(time.Now()) // only now has what was told before the terminal's width
+	go pump(inner, p.Send, cfg.Chat, cfg.Seen)
+	_, err := p.Run()
+	switch {
+	case m.crash != nil:
+		return m.crash
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// pump brings what arrives to the screen: the first at once, then what has come at most
+// once in a frame.
+func pump(ctx context.Context, send func(tea.Msg), heard <-chan chat.Event, seen <-chan discovery.Event) {
+	var batch arrived
+	var frame <-chan time.Time
+	for {
+		select {
+		case e, ok := <-heard:
+			if !ok {
+				heard = nil
+				continue
+			}
+			batch.chat = append(batch.chat, e)
+		case e, ok := <-seen:
+			if !ok {
+				seen = nil
+				continue
+			}
+			batch.seen = append(batch.seen, e)
+		case <-frame:
+			frame = nil
+		case <-ctx.Done():
+			return
+		}
+		if frame == nil && (batch.chat != nil || batch.seen != nil) {
+			send(batch)
+			batch = arrived{}
+			frame = time.After(time.Second / fps)
+		}
+	}
+}
+
+// output puts back, on their way to the terminal, the clusters that stand-ins stand for.
+type output struct {
+	*os.File
+	stand *standIns
+}
+
+func (o output) Write(b []byte) (int, error) {
+	if _, err := o.File.Write(o.stand.restore(b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
