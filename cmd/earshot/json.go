@@ -1,0 +1,235 @@
+package main
+
+import (
+	"net/netip"
+	"time"
+
+	"earshot/chat"
+	"earshot/chat/room"
+	"earshot/chat/store"
+	"earshot/cmd/earshot/internal/app"
+	"earshot/discovery"
+)
+
+// The JSON that the commands print: keys are stable, null is "not known". The README
+// documents it.
+
+// stamp is a time in RFC 3339, UTC, with milliseconds.
+type stamp time.Time
+
+func (s stamp) MarshalText() ([]byte, error) {
+	return time.Time(s).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z"), nil
+}
+
+type peerJSON struct {
+	ID       *string          `json:"id"`
+	Name     string           `json:"name"`
+	Petname  *string          `json:"petname"`
+	Addrs    []netip.AddrPort `json:"addrs"`
+	Since    stamp            `json:"since"`
+	Status   string           `json:"status"`
+	Verified bool             `json:"verified"`
+	Self     bool             `json:"self"`
+}
+
+// What is known of a visible peer's identity.
+const (
+	unproven = "unproven" // only announced
+	proven   = "proven"   // by a handshake with this process
+)
+
+// newPeerJSON takes from book what is known of the one whom p claims to be.
+func newPeerJSON(p discovery.Peer, status string, book *app.Book) peerJSON {
+	j := peerJSON{Name: p.Name, Addrs: p.Addrs, Since: stamp(p.Since), Status: status}
+	if p.ID != "" {
+		j.ID = &p.ID
+	}
+	if key, err := chat.ParseKey(p.ID); err == nil {
+		if known, _ := book.Get(key); known.Petname != "" {
+			j.Petname = &known.Petname
+		}
+		j.Verified = book.Verified(chat.Person{Key: key, Name: p.Name})
+	}
+	if j.Addrs == nil {
+		j.Addrs = []netip.AddrPort{}
+	}
+	return j
+}
+
+type personJSON struct {
+	ID       *string `json:"id"`
+	Name     string  `json:"name"`
+	Verified bool    `json:"verified"`
+}
+
+func newPersonJSON(p chat.Person, verified bool) personJSON {
+	j := personJSON{Name: p.Name, Verified: verified}
+	if !p.Key.IsZero() {
+		id := p.Key.String()
+		j.ID = &id
+	}
+	return j
+}
+
+type readyJSON struct {
+	Event string           `json:"event"`
+	Time  stamp            `json:"time"`
+	ID    string           `json:"id"`
+	Name  string           `json:"name"`
+	Port  uint16           `json:"port"`
+	Addrs []netip.AddrPort `json:"addrs"`
+}
+
+type peerEventJSON struct {
+	Event string   `json:"event"`
+	Time  stamp    `json:"time"`
+	Peer  peerJSON `json:"peer"`
+}
+
+// peerEvents are the names of the roster's changes.
+var peerEvents = map[discovery.Change]string{
+	discovery.Up: "peer-up", discovery.Changed: "peer-changed", discovery.Down: "peer-down",
+}
+
+func newPeerEventJSON(e discovery.Event, status string, book *app.Book) peerEventJSON {
+	return peerEventJSON{peerEvents[e.Change], stamp(time.Now()), newPeerJSON(e.Peer, status, book)}
+}
+
+type messageJSON struct {
+	Event    string     `json:"event"`
+	Time     stamp      `json:"time"`
+	ID       string     `json:"id"`
+	From     personJSON `json:"from"`
+	Room     *string    `json:"room"`
+	Text     string     `json:"text"`
+	Sent     stamp      `json:"sent"`
+	Received stamp      `json:"received"`
+	Mention  bool       `json:"mention,omitempty"` // of me, in a room
+}
+
+func newMessageJSON(e chat.Event, verified bool, me string) messageJSON {
+	j := messageJSON{
+		Event: "message", Time: stamp(time.Now()), ID: e.ID.String(), From: newPersonJSON(e.Person, verified),
+		Text: e.Text, Sent: stamp(e.Sent), Received: stamp(e.Received),
+	}
+	if e.Room != "" {
+		j.Room, j.Mention = &e.Room, room.Mentions(e.Text, me)
+	}
+	return j
+}
+
+// deliveredEventJSON tells that something said before has come to be delivered.
+type deliveredEventJSON struct {
+	Event string     `json:"event"`
+	Time  stamp      `json:"time"`
+	ID    string     `json:"id"`
+	To    personJSON `json:"to"`
+	Room  *string    `json:"room"`
+}
+
+func newDeliveredJSON(e chat.Event, verified bool) deliveredEventJSON {
+	j := deliveredEventJSON{"delivered", stamp(time.Now()), e.ID.String(), newPersonJSON(e.Person, verified), nil}
+	if e.Room != "" {
+		j.Room = &e.Room
+	}
+	return j
+}
+
+// logJSON is a message of the past.
+type logJSON struct {
+	Event         string      `json:"event"`
+	Time          stamp       `json:"time"`
+	ID            string      `json:"id"`
+	From          personJSON  `json:"from"`
+	Room          *string     `json:"room"`
+	Text          string      `json:"text"`
+	Sent          stamp       `json:"sent"`
+	Received      *stamp      `json:"received"` // for what was said: when it was acknowledged
+	Direction     string      `json:"direction"`
+	Status        string      `json:"status"`
+	To            *personJSON `json:"to,omitempty"` // of what was said to one
+	*deliveryJSON             // of what was said in a room
+}
+
+func newLogJSON(a *archive, m store.Message) (logJSON, error) {
+	peer := chat.Person{Key: m.Peer, Name: m.Name}
+	them := newPersonJSON(peer, a.book.Verified(peer))
+	j := logJSON{
+		Event: "message", Time: stamp(m.Sent), ID: m.ID.String(), From: them, Text: m.Text, Sent: stamp(m.Sent),
+		Direction: "in", Status: m.Status.String(),
+	}
+	if !m.Received.IsZero() {
+		at := stamp(m.Received)
+		j.Received = &at
+	}
+	if m.Room != "" {
+		name := app.RoomName(m.Room)
+		j.Room = &name
+	}
+	if m.Out {
+		j.Direction, j.From = "out", newPersonJSON(a.me, false)
+		if !m.Peer.IsZero() || m.Room == "" {
+			j.To = &them
+			return j, nil
+		}
+		n, of, _, err := a.store.Delivery(m.ID)
+		if j.deliveryJSON = (&deliveryJSON{n, of}); n < of {
+			j.Status = store.Queued.String()
+		}
+		return j, err
+	}
+	j.Time = stamp(m.Received)
+	return j, nil
+}
+
+// deliveryJSON says how many of the members whom something said in a room is for have it.
+type deliveryJSON struct {
+	Delivered int `json:"delivered"`
+	Total     int `json:"total"`
+}
+
+// sentRoomJSON is what has become of something said in a room.
+type sentRoomJSON struct {
+	ID     string `json:"id"`
+	Room   string `json:"room"`
+	Status string `json:"status"`
+	deliveryJSON
+	Missing []personJSON `json:"missing"`
+	RTT     *float64     `json:"rtt_ms"` // of the last
+}
+
+type roomJSON struct {
+	Room    string `json:"room"`
+	Members int    `json:"members"`
+	Private bool   `json:"private"`
+	Joined  bool   `json:"joined"`
+}
+
+type roomEventJSON struct {
+	Event  string     `json:"event"`
+	Time   stamp      `json:"time"`
+	Room   string     `json:"room"`
+	Person personJSON `json:"person"`
+}
+
+func newRoomEventJSON(e chat.Event, verified bool) roomEventJSON {
+	name := "room-joined"
+	if e.Kind == chat.Parted {
+		name = "room-left"
+	}
+	return roomEventJSON{name, stamp(e.Received), e.Room, newPersonJSON(e.Person, verified)}
+}
+
+type sentJSON struct {
+	ID     *string    `json:"id"`
+	To     personJSON `json:"to"`
+	Status string     `json:"status"`
+	RTT    *float64   `json:"rtt_ms"`
+}
+
+type selfJSON struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Short string `json:"short"`
+	Dir   string `json:"dir"`
+}

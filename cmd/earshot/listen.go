@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"earshot/chat"
+	"earshot/cmd/earshot/internal/app"
+	"earshot/cmd/earshot/internal/clean"
+	"earshot/discovery"
+)
+
+func listenCommand(p *process) *cli.Command {
+	return &cli.Command{
+		Name:        "listen",
+		Usage:       "be visible, print what arrives",
+		Description: "Prints a line per message, with the further lines of a text indented, until interrupted.\nWith --json also who comes, changes and goes, and what is delivered of the outbox.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print one JSON object per line"},
+			&cli.StringSliceFlag{Name: "room", Usage: "be in this `ROOM` (repeatable)"},
+			privateFlag(),
+		},
+		Action: func(c *cli.Context) error { return listen(p, c) },
+	}
+}
+
+func listen(p *process, c *cli.Context) error {
+	if c.NArg() > 0 {
+		return &usage{"listen takes no arguments", helpOf(c)}
+	}
+	cfg, err := configure(p, c)
+	if err != nil {
+		return err
+	}
+	if cfg.Rooms, err = p.memberships(c, c.StringSlice("room")); err != nil {
+		return err
+	}
+	a, err := start(p, cfg)
+	if err != nil {
+		return err
+	}
+	warnNoLAN(p, a)
+	defer pointToDoctor(p, a.Peers)()
+	l := &listener{p: p, a: a, json: c.Bool("json"), proven: map[string]bool{}}
+	err = l.run(p.whileRead(c.Context))
+	a.Close(func(e chat.Event) { _ = l.chat(e) })
+	return err
+}
+
+// maxProven bounds what a listener remembers.
+const maxProven = 10000
+
+type listener struct {
+	p      *process
+	a      *app.App
+	json   bool
+	proven map[string]bool // ids that a handshake has proven
+}
+
+func (l *listener) run(ctx context.Context) error {
+	if l.json {
+		err := l.p.printJSON(readyJSON{"ready", stamp(time.Now()), l.a.Me.Key.String(), l.a.Me.Name, l.a.Port, l.a.Addrs()})
+		if err != nil {
+			return err
+		}
+	} else {
+		l.p.notice(fmt.Sprintf("listening as %s·%s on UDP port %d", l.a.Me.Name, l.a.Me.Key.Short(), l.a.Port), "")
+	}
+	for {
+		var err error
+		select {
+		case e := <-l.a.Chat:
+			err = l.chat(e)
+		case e := <-l.a.Seen:
+			if l.json {
+				err = l.peer(e)
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (l *listener) chat(e chat.Event) error {
+	switch {
+	case e.Kind == chat.Message && l.json:
+		return l.p.printJSON(newMessageJSON(e, l.a.Book.Verified(e.Person), l.a.Me.Name))
+	case e.Kind == chat.Message:
+		return l.p.print(clean.Layout(messageHead(l.a, e), e.Text, l.p.columns()))
+	case e.Kind == chat.Delivered && l.json:
+		return l.p.printJSON(newDeliveredJSON(e, l.a.Book.Verified(e.Person)))
+	case (e.Kind == chat.Joined || e.Kind == chat.Parted) && l.json:
+		return l.p.printJSON(newRoomEventJSON(e, l.a.Book.Verified(e.Person)))
+	case e.Kind == chat.Met && l.json:
+		return l.met(e.Person)
+	}
+	return nil
+}
+
+// met tells that a visible peer is now proven.
+func (l *listener) met(person chat.Person) error {
+	id := person.Key.String()
+	if l.proven[id] {
+		return nil
+	}
+	if len(l.proven) >= maxProven {
+		clear(l.proven)
+	}
+	l.proven[id] = true
+	if l.a.Presence == nil {
+		return nil
+	}
+	for _, peer := range l.a.Presence.Peers() {
+		if peer.ID == id {
+			return l.peer(discovery.Event{Change: discovery.Changed, Peer: peer})
+		}
+	}
+	return nil
+}
+
+func (l *listener) peer(e discovery.Event) error {
+	status := unproven
+	if l.proven[e.Peer.ID] {
+		status = proven
+	}
+	return l.p.printJSON(newPeerEventJSON(e, status, l.a.Book))
+}
+
+// messageHead is what precedes a message's text: when it came, and from whom.
+func messageHead(a *app.App, e chat.Event) string {
+	where := ""
+	if e.Room != "" {
+		where = e.Room + " "
+	}
+	return e.Received.Local().Format("15:04 ") + where + a.Label(e.Person) + ": "
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"earshot/chat"
+	"earshot/chat/store"
+	"earshot/cmd/earshot/internal/app"
+	"earshot/cmd/earshot/internal/clean"
+)
+
+func peopleCommand(p *process) *cli.Command {
+	return &cli.Command{
+		Name:      "people",
+		Usage:     "known people: rename, block, forget",
+		ArgsUsage: "[rename PEER [PETNAME] | block PEER | unblock PEER | forget PEER]",
+		Description: "Lists everybody who has said something to you, or you to them. rename gives somebody a name of your\n" +
+			"own for them, or without one takes it back; what somebody blocked sends is dropped, and they aren't\n" +
+			"shown; forget removes somebody with all that was said, and with the key that they are known by.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print one JSON object per line"},
+			&cli.BoolFlag{Name: "yes", Usage: "forget without being asked"},
+		},
+		Action: func(c *cli.Context) error {
+			return withArchive(p, c, func(a *archive) error { return a.people(c) })
+		},
+	}
+}
+
+func (a *archive) people(c *cli.Context) error {
+	args := c.Args().Slice()
+	if len(args) == 0 {
+		return a.listPeople(c)
+	}
+	if len(args) < 2 || len(args) > 3 || len(args) == 3 && args[0] != "rename" {
+		return &usage{"people takes nothing, or what to do with whom", helpOf(c)}
+	}
+	known, err := a.known(args[1])
+	if err != nil {
+		return err
+	}
+	person, now := chat.Person{Key: known.Key, Name: known.Name}, time.Now()
+	switch args[0] {
+	case "rename":
+		petname := ""
+		if len(args) == 3 {
+			petname = args[2]
+			if err := checkName(petname); err != nil {
+				return &usage{"that can't be a name: " + clean.Line(petname), "use other characters, or fewer"}
+			}
+			if q, err := app.ParsePeer(petname); err == nil && q.Addrs != nil {
+				return &usage{"that would be an address: " + clean.Line(petname), "use a name"}
+			}
+			if holder, ok := a.book.Holder(petname); ok && holder.Key != known.Key && holder.Petname != "" {
+				return &usage{"you call somebody else so", "see: earshot people"}
+			}
+		}
+		return a.store.SetPetname(person, petname, now)
+	case "block":
+		return a.store.SetBlocked(person, true, now)
+	case "unblock":
+		return a.store.SetBlocked(person, false, now)
+	case "forget":
+		if err := a.confirm(c, "forget "+a.label(person)+", and all that was said?"); err != nil {
+			return err
+		}
+		return a.store.Forget(known.Key, now)
+	}
+	return &usage{"people can't " + clean.Line(args[0]), helpOf(c)}
+}
+
+type knownJSON struct {
+	ID       string  `json:"id"`
+	Name     string  `json:"name"`
+	Petname  *string `json:"petname"`
+	First    stamp   `json:"first_seen"`
+	Last     stamp   `json:"last_seen"`
+	Verified bool    `json:"verified"`
+	Blocked  bool    `json:"blocked"`
+}
+
+func newKnownJSON(p store.Person) knownJSON {
+	j := knownJSON{ID: p.Key.String(), Name: p.Name, First: stamp(p.First), Last: stamp(p.Last), Verified: p.Verified, Blocked: p.Blocked}
+	if p.Petname != "" {
+		j.Petname = &p.Petname
+	}
+	return j
+}
+
+func (a *archive) listPeople(c *cli.Context) error {
+	rows := [][]string{{"NAME", "ID", "LAST SEEN", "THEIR NAME", "STATUS"}}
+	for _, p := range a.book.People() {
+		if c.Bool("json") {
+			if err := a.p.printJSON(newKnownJSON(p)); err != nil {
+				return err
+			}
+			continue
+		}
+		status := ""
+		switch {
+		case p.Blocked:
+			status = "blocked"
+		case p.Verified:
+			status = "verified"
+		}
+		label := a.label(chat.Person{Key: p.Key, Name: p.Name})
+		rows = append(rows, []string{label, p.Key.Short(), p.Last.Local().Format("2006-01-02 15:04"), clean.Name(p.Name), status})
+	}
+	switch {
+	case c.Bool("json"):
+		return nil
+	case len(rows) == 1:
+		a.p.notice("you know nobody yet", "whoever you talk with is known from then on")
+		return nil
+	}
+	return a.p.print(table(rows))
+}

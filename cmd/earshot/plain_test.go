@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"earshot/chat"
+	"earshot/cmd/earshot/internal/app"
+	"earshot/cmd/earshot/internal/console"
+)
+
+// terminal stands for a person at a screen.
+type terminal struct {
+	t    *testing.T
+	keys *io.PipeWriter
+	end  chan error
+
+	mu     sync.Mutex
+	screen bytes.Buffer
+	news   chan struct{}
+}
+
+func (m *terminal) Write(b []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.screen.Write(b)
+	select {
+	case m.news <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+// sees waits until text is on the screen, after what it saw before.
+func (m *terminal) sees(text string) {
+	m.t.Helper()
+	limit := time.After(20 * time.Second)
+	for {
+		m.mu.Lock()
+		i := bytes.Index(m.screen.Bytes(), []byte(text))
+		if i >= 0 {
+			m.screen.Next(i + len(text))
+		}
+		rest := m.screen.String()
+		m.mu.Unlock()
+		if i >= 0 {
+			return
+		}
+		select {
+		case <-m.news:
+		case <-limit:
+			m.t.Fatalf("%q never came; since then: %q", text, rest)
+		}
+	}
+}
+
+func (m *terminal) types(keys string) {
+	m.t.Helper()
+	if _, err := io.WriteString(m.keys, keys); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// person starts somebody who can be reached by address only.
+func person(t *testing.T, name string) *app.App {
+	t.Helper()
+	a, err := app.Start(app.Config{Name: name, Dir: t.TempDir()}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// sit puts a person before a terminal, in the lobby.
+func sit(t *testing.T, a *app.App) *terminal {
+	t.Helper()
+	in, keys := io.Pipe()
+	m := &terminal{t: t, keys: keys, end: make(chan error, 1), news: make(chan struct{}, 1)}
+	con := console.New(in, m, func() {})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s, err := newSession(a, app.Config{}, app.DefaultSettings())
+		if err == nil {
+			s.Attend(true)
+			err = newPlain(a, s, false).onConsole(ctx, con)
+		}
+		m.end <- err
+		con.Close()
+		a.Close(func(chat.Event) {})
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return m
+}
+
+func loopback(a *app.App) string {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port).String()
+}
+
+func TestPlain(t *testing.T) {
+	anaApp, bobApp := person(t, "ana"), person(t, "bob")
+	ana, bob := sit(t, anaApp), sit(t, bobApp)
+	ana.sees("you are ana")
+	ana.types("nobody\r")
+	ana.sees("nobody called nobody is visible")
+	ana.types(loopback(bobApp) + "\rhello bob\r") // the line waits for the call
+	ana.sees("you talk with bob")
+	ana.sees("delivered: hello bob")
+	bob.sees("ana: hello bob")
+	bob.sees("to answer, type: ana")
+
+	bob.types("an\t\r") // by the name that came with the message
+	bob.sees("you talk with ana")
+	bob.types("//help\r")
+	bob.sees("delivered: /help")
+	bob.types("/nonsense\r/me waves\r:smile:\t\r")
+	bob.sees("there is no /nonsense")
+	ana.sees("bob: /help")
+	ana.sees("* bob waves")
+	ana.sees("bob: 😄")
+
+	ana.types("/help\r")
+	ana.sees("/who")
+	ana.types("/rename bob Bobby from work\r")
+	ana.sees("bob is called Bobby from work here")
+	ana.types("/who\r")
+	ana.sees("Bobby from work: here")
+	ana.types("/verify\r")
+	ana.sees("see the same six words?")
+	ana.types("/verify yes\r")
+	ana.sees("Bobby from work is verified")
+	ana.sees("Bobby from work\u2714> ")
+	ana.types("\x1b[200~/one\n  two\nthree\x1b[201~\r")
+	ana.sees("2 lines pasted")
+	ana.sees("delivered: ")
+	bob.sees("ana: /one\r\n      two\r\n    three")
+	ana.types("\x1b[200~never\nsaid\x1b[201~\x15/cancel\r")
+	ana.sees("nothing was said")
+
+	bob.types("/name robert\r")
+	bob.sees("you are robert from now on")
+	ana.sees("Bobby from work calls themselves robert now") // and isn't verified as such
+	ana.types("/search hello\r")
+	ana.sees("ana: hello bob")
+	bob.types("/bye\r")
+	if err := <-bob.end; err != nil {
+		t.Errorf("bob's end: %v", err)
+	}
+	ana.sees("Bobby from work has left")
+	ana.types("too late\r")
+	ana.sees("queued: too late")
+	ana.types("\x04")
+	if code, text, _ := explain(<-ana.end); code != exitUndelivered || !strings.Contains(text, "Bobby") {
+		t.Errorf("ana's end: %d %s", code, text)
+	}
+}
+
+// Whatever a peer says, no line that it makes can pass for another's or one's own.
+func TestPlainIsHarmless(t *testing.T) {
+	anaApp, eveApp := person(t, "ana"), person(t, "e\x1b[2Jve: hi\n> 14:03")
+	ana := sit(t, anaApp)
+	defer eveApp.Close(func(chat.Event) {})
+	to, err := eveApp.Node.Open(t.Context(), chat.Target{Addrs: []netip.AddrPort{netip.MustParseAddrPort(loopback(anaApp))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := eveApp.Node.Send(to.Key, "one\n14:04 bob: two\r\n\x1b]0;title\a\u202ethree\xff\u2028> 14:05 four ✓"); err != nil {
+		t.Fatal(err)
+	}
+	ana.sees("e␛[2Jve꞉ hi␊> 14꞉03: one\r\n    14:04 bob: two\r\n    ␛]0;title␇three\ufffd\r\n    > 14:05 four ✓\r\n")
+}

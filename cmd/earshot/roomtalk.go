@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"earshot/chat"
+	"earshot/chat/room"
+	"earshot/chat/store"
+	"earshot/cmd/earshot/internal/app"
+	"earshot/cmd/earshot/internal/clean"
+)
+
+// enter begins to take part in the room that the first argument names, and waits until it
+// is known who is there.
+func enter(p *process, c *cli.Context, cfg app.Config, begin func(app.Config) (*app.App, error)) (a *app.App, name string, err error) {
+	if cfg.Rooms, err = p.memberships(c, []string{c.Args().First()}); err != nil {
+		return nil, "", err
+	}
+	if a, err = begin(cfg); err != nil {
+		return nil, "", err
+	}
+	name = cfg.Rooms[0].Name
+	if err = a.NoLAN; err == nil {
+		err = settle(c, a)
+	}
+	if err == nil && name != room.Here {
+		err = survey(c.Context, p, a, c.Duration("wait"))
+	}
+	a.Look()
+	return a, name, err
+}
+
+// sendRoom says one message in a room, and waits until everybody who is in it has it.
+func sendRoom(p *process, c *cli.Context) error {
+	cfg, err := configure(p, c)
+	if err != nil {
+		return err
+	}
+	cfg.Passing, cfg.Brief = !cfg.Hidden, true
+	cfg.Port, cfg.Hidden = 0, true
+	var text string
+	a, name, err := enter(p, c, cfg, func(cfg app.Config) (*app.App, error) {
+		if text, err = p.text(c.Context, c.Args().Tail()); err != nil {
+			return nil, err
+		}
+		return app.Start(cfg, true)
+	})
+	if a == nil {
+		return err
+	}
+	defer a.Close(func(e chat.Event) { tellMeanwhile(p, a, e) })
+	if err != nil {
+		return err
+	}
+	if len(a.Node.Members(name)) == 0 {
+		return &empty{name}
+	}
+	id, to, err := a.Node.SendRoom(name, text)
+	if err != nil {
+		return err
+	}
+	rtt, err := awaitAll(c.Context, p, a, id, to, c.Duration("timeout"))
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, errInterrupted) && a.Store != nil {
+			p.notice("the message stays queued for those who don't have it", "see: earshot outbox")
+		}
+		return err
+	}
+	n, of, missing := a.Node.Delivery(id)
+	if of == 0 {
+		return &empty{name}
+	}
+	j := sentRoomJSON{ID: id.String(), Room: name, Status: store.Done.String(), deliveryJSON: deliveryJSON{n, of}, Missing: []personJSON{}}
+	var labels []string
+	for _, m := range a.Named(missing) {
+		labels = append(labels, a.Label(m))
+		j.Missing = append(j.Missing, newPersonJSON(m, a.Book.Verified(m)))
+	}
+	kept := a.Store != nil && !c.Bool("no-queue")
+	switch {
+	case len(missing) == 0:
+		ms := milliseconds(rtt)
+		j.RTT = &ms
+	case kept:
+		j.Status = store.Queued.String()
+	default:
+		if j.Status = store.Failed.String(); a.Store != nil {
+			if err := giveUp(c.Context, a, id, missing); err != nil {
+				return err
+			}
+		}
+	}
+	if c.Bool("json") {
+		if err := p.printJSON(j); err != nil {
+			return err
+		}
+	}
+	if len(missing) > 0 {
+		return &unheard{name, n, of, strings.Join(labels, ", "), kept}
+	}
+	if c.Bool("json") {
+		return nil
+	}
+	return p.print(fmt.Sprintf("delivered to all %d in %s (%.1f ms)", of, name, *j.RTT))
+}
+
+// giveUp takes back what isn't delivered yet.
+func giveUp(ctx context.Context, a *app.App, id chat.MessageID, missing []chat.Person) error {
+	_ = a.Node.Close(ctx) // from here on nobody sends it
+	for _, m := range missing {
+		a.Store.Release(m.Key)
+	}
+	err := a.Store.Cancel(id, store.Failed)
+	if errors.Is(err, store.ErrNotQueued) {
+		return nil // the last have taken it meanwhile
+	}
+	return err
+}
+
+// awaitAll waits until those to whom a message was said have it, or turn out not to be in
+// the room, and returns how long the last one took.
+func awaitAll(ctx context.Context, p *process, a *app.App, id chat.MessageID, to []chat.Person, timeout time.Duration) (rtt time.Duration, err error) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	waiting := map[chat.Key]bool{}
+	for _, m := range to {
+		waiting[m.Key] = true
+	}
+	begun := time.Now()
+	look := time.NewTicker(lookAfter)
+	defer look.Stop()
+	for len(waiting) > 0 {
+		select {
+		case e := <-a.Chat:
+			if (e.Kind == chat.Delivered || e.Kind == chat.Declined) && e.ID == id {
+				delete(waiting, e.Person.Key)
+			}
+			tellMeanwhile(p, a, e)
+		case <-look.C:
+			for key := range waiting { // another process may be sending something said before
+				a.Node.Collect(key)
+			}
+		case <-a.Seen:
+		case <-limited.Done():
+			return 0, interruptedOr(ctx, limited.Err())
+		}
+	}
+	return time.Since(begun), nil
+}
+
+// chatRoom talks in a room; between pipes every line of input is a message, and what others
+// say is printed.
+func chatRoom(p *process, c *cli.Context) error {
+	cfg, err := configure(p, c)
+	if err != nil {
+		return err
+	}
+	if p.mannerOf(c) != piped {
+		if cfg.Rooms, err = p.memberships(c, []string{c.Args().First()}); err != nil {
+			return err
+		}
+		return p.gather(c, cfg, app.Conv{Room: cfg.Rooms[0].Name}, nil)
+	}
+	a, name, err := enter(p, c, cfg, func(cfg app.Config) (*app.App, error) { return start(p, cfg) })
+	if a == nil {
+		return err
+	}
+	defer pointToDoctor(p, a.Peers)()
+	if err == nil {
+		err = p.pipeRoom(c.Context, a, name, c.Duration("timeout"))
+	}
+	a.Close(func(e chat.Event) { _ = p.inRoom(a, name, e) })
+	return err
+}
+
+// pipeRoom talks in a room between pipes.
+func (p *process) pipeRoom(ctx context.Context, a *app.App, name string, timeout time.Duration) error {
+	p.notice(fmt.Sprintf("in %s with %d others", name, len(a.Node.Members(name))), "")
+	t := &talk{
+		p: p, a: a, room: name,
+		say: func(text string) (chat.MessageID, []chat.Person, error) {
+			id, to, err := a.Node.SendRoom(name, text)
+			if err == nil && len(to) == 0 {
+				p.notice("nobody else is in "+name+" yet; who comes in the next hours is given what you have said, while you are here", "")
+			}
+			return id, to, err
+		},
+		event: func(e chat.Event) error { return p.inRoom(a, name, e) },
+	}
+	return t.run(ctx, readLines(p.in), timeout)
+}
+
+// inRoom prints what is said in the room, and who comes and goes.
+func (p *process) inRoom(a *app.App, name string, e chat.Event) error {
+	switch e.Kind {
+	case chat.Joined, chat.Parted:
+		if e.Room == name {
+			verb := " has come"
+			if e.Kind == chat.Parted {
+				verb = " has left"
+			}
+			p.notice(a.Label(e.Person)+verb, "")
+		}
+	case chat.Message:
+		if e.Room == name {
+			return p.print(clean.Layout(a.Label(e.Person)+": ", e.Text, p.columns()))
+		}
+		tellMeanwhile(p, a, e)
+	}
+	return nil
+}

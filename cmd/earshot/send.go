@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"earshot/chat"
+	"earshot/chat/store"
+	"earshot/cmd/earshot/internal/app"
+	"earshot/cmd/earshot/internal/clean"
+)
+
+// lookAfter is how often to look whether another process has delivered something.
+const lookAfter = 50 * time.Millisecond
+
+// lookOut is how long to go on looking for a name that nobody visible has.
+const lookOut = 2 * time.Second
+
+func waitFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "wait", Usage: "how long to look for PEER", Value: lookOut}
+}
+
+func sendCommand(p *process) *cli.Command {
+	return &cli.Command{
+		Name:      "send",
+		Usage:     "deliver one message and exit; `-` or no TEXT reads standard input",
+		ArgsUsage: "PEER|ROOM [TEXT...]",
+		Description: "Exits 0 only once the other side has acknowledged the message, 5 when it is queued: whatever\n" +
+			"earshot of yours runs then delivers it when they are next seen. Everything that is read from\n" +
+			"standard input, less one newline at its end, is one message. Said in a room, it goes to everybody who is in it:\n" +
+			"it exits 0 once all have it, and 5 with the list of who hasn't.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
+			&cli.BoolFlag{Name: "queue", Usage: "where nobody has the name, keep the message for whoever is first met under it"},
+			&cli.BoolFlag{Name: "no-queue", Usage: "keep nothing that can't be delivered now"},
+			&cli.DurationFlag{Name: "timeout", Usage: "how long to try", Value: 10 * time.Second},
+			waitFlag(),
+			privateFlag(),
+		},
+		Action: func(c *cli.Context) error { return send(p, c) },
+	}
+}
+
+func send(p *process, c *cli.Context) error {
+	if c.NArg() == 0 {
+		return &usage{"send needs to know to whom", "as in: earshot send ana hello"}
+	}
+	if c.Bool("queue") && c.Bool("no-queue") {
+		return &usage{"--queue and --no-queue don't go together", helpOf(c)}
+	}
+	if c.Bool("queue") && c.Bool("no-history") {
+		return &usage{"nothing can be queued with --no-history", helpOf(c)}
+	}
+	if app.IsRoom(c.Args().First()) {
+		return sendRoom(p, c)
+	}
+	q, cfg, err := peerAndConfig(p, c)
+	if err != nil {
+		return err
+	}
+	text, err := p.text(c.Context, c.Args().Tail())
+	if err != nil {
+		return err
+	}
+	cfg.Passing, cfg.Brief = !cfg.Hidden, true
+	cfg.Port, cfg.Hidden = 0, true // gone in a moment
+	a, err := app.Start(cfg, q.Addrs == nil)
+	if err != nil {
+		return err
+	}
+	defer a.Close(func(e chat.Event) { tellMeanwhile(p, a, e) })
+	queue := a.Store != nil && !c.Bool("no-queue")
+	target, err := a.Resolve(c.Context, q, c.Duration("wait"), false)
+	var absent *app.NotFoundError
+	if queue && (errors.As(err, &absent) || errors.Is(err, a.NoLAN) && err != nil) {
+		known, unknown := a.Book.Find(q)
+		to := chat.Person{Key: known.Key, Name: known.Name}
+		switch {
+		case unknown == nil:
+		case !c.Bool("queue") || absent == nil:
+			return err
+		default:
+			to = chat.Person{Name: c.Args().First()}
+		}
+		sent := chat.Event{Person: to}
+		if sent.ID, err = a.Store.Queue(to, text, time.Now()); err != nil {
+			return err
+		}
+		why := ": nobody of that name is visible"
+		if absent == nil {
+			why = ": there is no network to look on"
+		}
+		return told(p, a, c, sent, store.Queued, &undelivered{1, q.Arg, why, true})
+	}
+	if err != nil {
+		return err
+	}
+	sent, err := deliver(c.Context, p, a, target, text, c.Duration("timeout"))
+	interrupted := errors.Is(err, errInterrupted)
+	if err != nil && !interrupted && !errors.Is(err, chat.ErrUnreachable) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	label := q.Arg
+	if sent.Person.Key.IsZero() { // nobody has proven to be there
+		sent.Person = chat.Person{Key: target.Key, Name: c.Args().First()}
+	} else {
+		label = a.Label(sent.Person)
+	}
+	if err == nil {
+		return told(p, a, c, sent, store.Done, fmt.Sprintf("delivered to %s (%.1f ms)", label, milliseconds(sent.RTT)))
+	}
+	status := store.Failed
+	switch {
+	case sent.ID != (chat.MessageID{}) && queue:
+		status = store.Queued
+	case sent.ID != (chat.MessageID{}) && a.Store != nil:
+		_ = a.Node.Close(c.Context) // from here on nobody sends it
+		a.Store.Release(sent.Person.Key)
+		if canceled := a.Store.Cancel(sent.ID, store.Failed); a.Settled(sent.Person.Key, sent.ID) { // at the last moment
+			return told(p, a, c, sent, store.Done, "delivered to "+label)
+		} else if canceled != nil {
+			return canceled
+		}
+	case !target.Key.IsZero() && queue && !interrupted:
+		to := chat.Person{Key: target.Key, Name: c.Args().First()}
+		if sent.ID, err = a.Store.Queue(to, text, time.Now()); err != nil {
+			return err
+		}
+		status = store.Queued
+	}
+	if interrupted {
+		if status == store.Queued {
+			p.notice("the message stays queued", "see: earshot outbox")
+		}
+		return errInterrupted
+	}
+	return told(p, a, c, sent, status, &undelivered{1, label, fmt.Sprintf(" within %s", c.Duration("timeout")), status == store.Queued})
+}
+
+// told says what has become of the message: a line of text, or an error.
+func told(p *process, a *app.App, c *cli.Context, sent chat.Event, status store.Status, what any) error {
+	if c.Bool("json") {
+		if err := p.printJSON(newSentJSON(sent, status, a.Book.Verified(sent.Person))); err != nil {
+			return err
+		}
+	}
+	if err, ok := what.(error); ok {
+		return err
+	}
+	if c.Bool("json") {
+		return nil
+	}
+	return p.print(fmt.Sprint(what))
+}
+
+// deliver sends text and waits for its acknowledgement, which it returns. Where there is
+// none in time, what is known of it comes with [chat.ErrUnreachable] or
+// [context.DeadlineExceeded].
+func deliver(ctx context.Context, p *process, a *app.App, t chat.Target, text string, timeout time.Duration) (chat.Event, error) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var sent chat.Event
+	person, err := a.Node.Open(limited, t)
+	if err != nil {
+		return sent, interruptedOr(ctx, err)
+	}
+	sent.Person = person
+	if sent.ID, err = a.Node.Send(person.Key, text); err != nil {
+		return sent, err
+	}
+	begun := time.Now()
+	look := time.NewTicker(lookAfter)
+	defer look.Stop()
+	for {
+		select {
+		case e := <-a.Chat:
+			if e.Kind == chat.Delivered && e.ID == sent.ID {
+				return e, nil
+			}
+			tellMeanwhile(p, a, e)
+		case <-look.C:
+			// Another process may be sending something said before, and then this.
+			a.Node.Collect(person.Key)
+			if a.Settled(person.Key, sent.ID) {
+				sent.RTT = time.Since(begun)
+				return sent, nil
+			}
+		case <-a.Seen:
+		case <-limited.Done():
+			return sent, interruptedOr(ctx, limited.Err())
+		}
+	}
+}
+
+// tellMeanwhile shows on standard error what somebody says to a process that listens by
+// the way only.
+func tellMeanwhile(p *process, a *app.App, e chat.Event) {
+	if e.Kind == chat.Message {
+		where := ""
+		if e.Room != "" {
+			where = " in " + e.Room
+		}
+		fmt.Fprintln(p, clean.Layout("earshot: meanwhile "+a.Label(e.Person)+" said"+where+": ", e.Text, 0))
+	}
+}
+
+// interruptedOr returns the cause where ctx has ended, else err.
+func interruptedOr(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func newSentJSON(e chat.Event, status store.Status, verified bool) sentJSON {
+	j := sentJSON{To: newPersonJSON(e.Person, verified), Status: status.String()}
+	if e.ID != (chat.MessageID{}) {
+		id := e.ID.String()
+		j.ID = &id
+	}
+	if status == store.Done {
+		rtt := milliseconds(e.RTT)
+		j.RTT = &rtt
+	}
+	return j
+}
+
+// milliseconds keeps three decimals.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// text returns the message: words, or what standard input holds.
+func (p *process) text(ctx context.Context, words []string) (string, error) {
+	text := strings.Join(words, " ")
+	if len(words) == 0 || text == "-" {
+		if term.IsTerminal(int(p.in.Fd())) {
+			p.notice("reading the message from the terminal", "end it with Ctrl-D on a line of its own")
+		}
+		type input struct {
+			text []byte
+			err  error
+		}
+		read := make(chan input, 1)
+		go func() {
+			b, err := io.ReadAll(io.LimitReader(p.in, chat.MaxText+2)) // with its newline, and one too many
+			read <- input{b, err}
+		}()
+		select {
+		case in := <-read:
+			if in.err != nil {
+				return "", fmt.Errorf("standard input: %w", in.err)
+			}
+			text = strings.TrimSuffix(string(in.text), "\n")
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+	}
+	return text, checkText(text)
+}
+
+func checkText(text string) error {
+	switch {
+	case text == "":
+		return &usage{"the message is empty", "nothing was sent"}
+	case len(text) > chat.MaxText:
+		return &usage{fmt.Sprintf("the message is longer than %d bytes", chat.MaxText), "nothing was sent: send it in parts"}
+	case !utf8.ValidString(text):
+		return &usage{"the message isn't UTF-8 text", "nothing was sent: convert it first, as with: iconv -f latin1 -t utf-8"}
+	}
+	return nil
+}
