@@ -73,7 +73,7 @@ func newChorus(t *testing.T, lan *lantest.LAN, link *lantest.Link, first, count 
 		v.rows = everybody
 		where := eth
 		where.prefixes = []netip.Prefix{netip.PrefixFrom(addr4, 15), netip.PrefixFrom(addr6, 64)}
-		time.AfterFunc(within*time.Duration(n-first)/time.Duration(count), func() {
+		time.AfterFunc(max(soonest, within*time.Duration(n-first)/time.Duration(count)), func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.voices = append(c.voices, v)
@@ -157,7 +157,7 @@ func (c *chorus) follow(v *voice) {
 	v.due = at
 	heap.Push(&c.queue, v)
 	if c.queue[0] == v {
-		c.timer.Reset(time.Until(at))
+		c.timer.Reset(max(soonest, time.Until(at)))
 	}
 }
 

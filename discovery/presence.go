@@ -23,6 +23,10 @@ const (
 	pollInterval = 2 * time.Second // how often interfaces are looked at
 	clockJump    = 5 * time.Second // a poll later than this by either clock means the machine slept
 
+	// The least a timer is set for. Under a test's fake clock one that is due when it is
+	// set runs at once, which the race detector doesn't survive (go.dev/issue/78156).
+	soonest = time.Nanosecond
+
 	// Since everybody was asked (SPEC §9).
 	settleUnicast   = 50 * time.Millisecond  // the answers come at once
 	settleMulticast = 250 * time.Millisecond // they come after a random delay
@@ -261,7 +265,7 @@ func (p *Presence) flush() {
 	if at := p.core.wake(); at.IsZero() {
 		p.timer.Stop()
 	} else {
-		p.timer.Reset(time.Until(at))
+		p.timer.Reset(max(soonest, time.Until(at)))
 	}
 	if addr := p.core.copied; addr.IsValid() && !p.warned {
 		p.warned = true

@@ -245,8 +245,11 @@ func (c *Conn) route(dst netip.Addr) (*Interface, netip.Addr) {
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.deadline = t; !t.IsZero() {
-		time.AfterFunc(time.Until(t), c.wake.Broadcast)
+	c.deadline = t
+	if wait := time.Until(t); !t.IsZero() && wait > 0 {
+		time.AfterFunc(wait, c.wake.Broadcast)
+	} else {
+		c.wake.Broadcast()
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func (m *model) Init() tea.Cmd {
 
 // wait asks for Tick after d.
 func (m *model) wait(d time.Duration) tea.Cmd {
-	return tea.Tick(max(d, 0), func(time.Time) tea.Msg { return due{} })
+	return later(d, due{})
 }
 
 // Update implements tea.Model. A panic in it ends the program with the terminal restored.

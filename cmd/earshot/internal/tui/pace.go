@@ -36,17 +36,22 @@ func (p *pace) wake(now time.Time) tea.Cmd {
 		t.Reset(frameTime)
 	}
 	p.awake = true
-	return p.later(now)
+	return later(restAfter, calm{})
 }
 
-func (p *pace) later(now time.Time) tea.Cmd {
-	return tea.Tick(p.until.Sub(now), func(time.Time) tea.Msg { return calm{} })
+// later is the message after d. It sleeps, unlike tea.Tick: a timer's channel that is read
+// when it is overdue can crash the race detector under a fake clock (go.dev/issue/78156).
+func later(d time.Duration, msg tea.Msg) tea.Cmd {
+	return func() tea.Msg {
+		time.Sleep(d)
+		return msg
+	}
 }
 
 // calm stops looking, unless something has changed meanwhile.
 func (p *pace) calm(now time.Time) tea.Cmd {
 	if now.Before(p.until) {
-		return p.later(now)
+		return later(p.until.Sub(now), calm{})
 	}
 	if t := p.ticker(); t != nil {
 		t.Reset(rest)
