@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"earshot/chat/session"
@@ -78,6 +79,8 @@ type core struct {
 	events  eventQueue
 	shuns   map[netip.AddrPort]shunned
 	stalled map[*link]struct{} // links with messages that found events full
+	corking bool               // uncork is to be called soon
+	corked  []*link            // with messages that wait for it
 	stats   Stats
 	scratch session.Scratch
 	packet  [wire.MaxDatagram]byte
@@ -311,6 +314,24 @@ func (c *core) send(now time.Time, to Key, text string) (MessageID, error) {
 		p.collect(now)
 	}
 	return id, nil
+}
+
+// cork has what was pushed to the link wait for uncork.
+func (c *core) cork(l *link) {
+	if !slices.Contains(c.corked, l) {
+		c.corked = append(c.corked, l)
+	}
+}
+
+// uncork sends what has waited for it.
+func (c *core) uncork(now time.Time) {
+	for _, l := range c.corked {
+		if c.links[l.session.Local()] == l {
+			l.send(now)
+		}
+	}
+	clear(c.corked)
+	c.corked = c.corked[:0]
 }
 
 // watch says whether a conversation with the person is before somebody's eyes.

@@ -55,10 +55,13 @@ type Target struct {
 // Node is one running participant. It is safe for concurrent use.
 type Node struct {
 	conn PacketConn
+	bulk bulk          // conn, if it takes many datagrams at once
+	buf  []byte        // of whoever reads
 	stop chan struct{} // closed when the socket is
 
 	mu    sync.Mutex
 	core  *core
+	batch batch
 	timer *time.Timer
 	armed time.Time // when timer fires; zero: not before somebody arms it
 
@@ -69,7 +72,10 @@ type Node struct {
 func NewNode(conn PacketConn, cfg Config) (*Node, error) { return newNode(conn, cfg, newRandom()) }
 
 func newNode(conn PacketConn, cfg Config, random *rand.Rand) (*Node, error) {
-	n := &Node{conn: conn, stop: make(chan struct{}), reading: newReading()}
+	n := &Node{conn: conn, bulk: newBulk(conn), buf: make([]byte, readBuffer), stop: make(chan struct{}), reading: newReading()}
+	if n.bulk != nil {
+		n.buf = make([]byte, bulkBytes)
+	}
 	var err error
 	if n.core, err = newCore(cfg, random, n.write); err != nil {
 		return nil, err
@@ -91,14 +97,6 @@ func newRandom() *rand.Rand {
 	return rand.New(rand.NewChaCha8(seed))
 }
 
-// write sends one datagram. What the system refuses is sent again when its
-// acknowledgement fails to come, like any other loss.
-func (n *Node) write(b []byte, to netip.AddrPort) {
-	if _, err := n.conn.WriteToUDPAddrPort(b, to); err != nil {
-		n.core.stats.SendErrors++
-	}
-}
-
 func (n *Node) tick() {
 	n.do(func(now time.Time) {
 		n.armed = time.Time{}
@@ -111,6 +109,7 @@ func (n *Node) do(f func(now time.Time)) {
 	n.mu.Lock()
 	now := time.Now()
 	f(now)
+	n.writeBatch()
 	send := n.core.events.Len() > 0 && n.attract()
 	next := n.core.timers.next()
 	if at := n.relieve(now); next.IsZero() || !at.IsZero() && at.Before(next) {
@@ -161,7 +160,7 @@ func (n *Node) Open(ctx context.Context, t Target) (Person, error) {
 	done := make(chan result, 1)
 	var cancel func(time.Time)
 	n.do(func(now time.Time) {
-		n.resume()
+		n.resume(now)
 		cancel = n.core.open(now, t, func(p Person, err error) { done <- result{p, err} })
 	})
 	select {
@@ -183,7 +182,11 @@ func (n *Node) Open(ctx context.Context, t Target) (Person, error) {
 // long as the node lives; then a Delivered event follows. It fails with ErrEmpty,
 // ErrTooLong, ErrBacklog, ErrNoAddress, ErrRefused or ErrClosed.
 func (n *Node) Send(to Key, text string) (id MessageID, err error) {
-	n.do(func(now time.Time) { id, err = n.core.send(now, to, text) })
+	n.do(func(now time.Time) {
+		n.core.corking = n.away()
+		id, err = n.core.send(now, to, text)
+		n.core.corking = false
+	})
 	return id, err
 }
 
@@ -263,7 +266,7 @@ func (n *Node) Stats() (s Stats) {
 // there is a Store.
 func (n *Node) Close(ctx context.Context) error {
 	n.do(func(now time.Time) {
-		n.resume()
+		n.resume(now)
 		n.core.close(now)
 	})
 	wait, cancel := context.WithTimeout(ctx, byeFor)

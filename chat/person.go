@@ -90,7 +90,10 @@ func (p *person) push(now time.Time, m session.Message) {
 		p.redial(now)
 		return
 	}
-	if l.session.Push(m); !l.session.Holds(now) {
+	switch l.session.Push(m); {
+	case p.core.corking && l.session.Corks():
+		p.core.cork(l)
+	case !l.session.Holds(now):
 		l.send(now)
 	}
 }

@@ -2,9 +2,6 @@ package chat
 
 import (
 	"context"
-	"errors"
-	"net"
-	"net/netip"
 	"time"
 
 	"earshot/chat/wire"
@@ -34,7 +31,6 @@ type reading struct {
 	turn chan struct{} // to the node's goroutine, which is to read again
 
 	// Of the caller of Next:
-	buf            []byte
 	fetched, taken []Event
 	done           <-chan struct{} // of the context that calls it back
 	unheed         func() bool
@@ -44,22 +40,19 @@ type reading struct {
 const readBuffer = wire.MaxDatagram + 1
 
 func newReading() reading {
-	return reading{news: make(chan struct{}, 1), turn: make(chan struct{}, 1), buf: make([]byte, readBuffer)}
+	return reading{news: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 }
 
 // read reads the socket while the caller of Next doesn't.
 func (n *Node) read() {
-	buf := make([]byte, readBuffer)
 	for {
-		b, src, closed := n.readOne(buf)
+		in, closed := n.readSome()
 		if closed {
 			return
 		}
 		theirs := false
 		n.do(func(now time.Time) {
-			if b != nil {
-				n.core.receive(now, src, b)
-			}
+			n.receive(now, in)
 			if theirs = n.reading.waits && n.core.events.Len() > 0; theirs {
 				n.reading.theirs, n.reading.left = true, now
 			}
@@ -72,15 +65,6 @@ func (n *Node) read() {
 			}
 		}
 	}
-}
-
-// readOne waits for a datagram; nil means that there was none after all.
-func (n *Node) readOne(buf []byte) (b []byte, src netip.AddrPort, closed bool) {
-	size, src, err := n.conn.ReadFromUDPAddrPort(buf)
-	if err != nil { // Windows reports here that an earlier datagram was refused
-		return nil, src, errors.Is(err, net.ErrClosed)
-	}
-	return buf[:size], netip.AddrPortFrom(src.Addr().Unmap(), src.Port()), false
 }
 
 // Next returns the next event, waiting for one until ctx ends or, with ErrClosed,
@@ -105,22 +89,17 @@ func (n *Node) Next(ctx context.Context) (Event, error) {
 func (n *Node) fetch(ctx context.Context) error {
 	r := &n.reading
 	n.heed(ctx)
-	var (
-		b      []byte
-		src    netip.AddrPort
-		closed bool
-	)
+	var in arrivals
+	closed := false
 	for {
 		var reads bool
 		var ended error
 		n.do(func(now time.Time) {
-			if b != nil {
-				n.core.receive(now, src, b)
-			}
+			n.receive(now, in)
 			ended = ctx.Err()
 			reads = n.look(now, ended == nil)
 		})
-		switch b = nil; {
+		switch in = (arrivals{}); {
 		case len(r.taken) > 0:
 			return nil
 		case ended != nil:
@@ -128,7 +107,7 @@ func (n *Node) fetch(ctx context.Context) error {
 		case closed:
 			return ErrClosed
 		case reads:
-			b, src, closed = n.readOne(r.buf)
+			in, closed = n.readSome()
 		default:
 			select {
 			case <-r.news:
@@ -148,6 +127,7 @@ func (n *Node) look(now time.Time, stays bool) (reads bool) {
 		_ = n.conn.SetReadDeadline(time.Time{})
 	}
 	r.inside, r.kicked, r.waits = false, false, false
+	n.core.uncork(now)
 	r.fetched = n.core.next(now, r.fetched[:0])
 	r.taken = r.fetched
 	if len(r.taken) == 0 && stays {
@@ -190,24 +170,30 @@ func (n *Node) kick() {
 	}
 }
 
+// away reports whether the caller of Next has the socket and is about to come back to it,
+// since it has just taken events: what may wait goes out when it does, or when it is
+// relieved, in one call.
+func (n *Node) away() bool { return n.reading.theirs && !n.reading.inside }
+
 // relieve has the socket read if the caller of Next stays away, and returns when to look
 // again; zero: when anything else has happened.
 func (n *Node) relieve(now time.Time) time.Time {
 	r := &n.reading
-	if !r.theirs || r.inside {
+	if !n.away() {
 		return time.Time{}
 	}
 	if at := r.left.Add(absent); now.Before(at) {
 		return at
 	}
-	n.resume()
+	n.resume(now)
 	return time.Time{}
 }
 
 // resume has the node's goroutine read if nobody does.
-func (n *Node) resume() {
-	if r := &n.reading; r.theirs && !r.inside {
+func (n *Node) resume(now time.Time) {
+	if r := &n.reading; n.away() {
 		r.theirs = false
+		n.core.uncork(now)
 		r.turn <- struct{}{}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -75,6 +76,88 @@ func TestReadingByTurns(t *testing.T) {
 			b.Close(t.Context())
 		})
 	}
+}
+
+// What is said between two calls of Next goes out with the second, in full datagrams, if
+// enough is under way already; and if there is no second, when the caller is relieved.
+func TestSaidTogether(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.node("ana"), w.node("bob")
+	w.announce(b)
+	a.say(b, "hello")
+	w.run(time.Second)
+	text := strings.Repeat("x", 300) // three fill a datagram
+	say := func(count int) (datagrams int) {
+		before := w.counter
+		for range count {
+			a.say(b, text)
+		}
+		return w.counter - before
+	}
+
+	a.core.corking = true
+	if got := say(4); got != 4 {
+		t.Errorf("4 messages over a quiet line are %d datagrams", got)
+	}
+	if got := say(8); got != 0 {
+		t.Errorf("of those that can wait %d datagrams go at once", got)
+	}
+	before := w.counter
+	if a.core.uncork(w.now); w.counter != before+2 {
+		t.Errorf("8 messages that waited are %d full datagrams", w.counter-before)
+	}
+	if got := say(60); got == 0 {
+		t.Error("a stream waits")
+	}
+	a.core.uncork(w.now)
+	a.core.corking = false
+	if !w.await(time.Second, w.settled) {
+		t.Error("not all is delivered")
+	}
+	w.check()
+
+	synctest.Test(t, func(t *testing.T) {
+		l := lantest.New(1)
+		link := l.Link()
+		a, _ := lanNode(t, link, l, "ana", "198.18.0.1")
+		b, at := lanNode(t, link, l, "bob", "198.18.0.2")
+		p, err := a.Open(t.Context(), Target{Addrs: []netip.AddrPort{at}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		take(t, a, Met)
+		go func() {
+			for e, err := b.Next(t.Context()); err == nil && e.Kind != Left; e, err = b.Next(t.Context()) {
+			}
+		}()
+		for range 2 { // then a's caller of Next reads the socket itself
+			if _, err := a.Send(p.Key, text); err != nil {
+				t.Fatal(err)
+			}
+			take(t, a, Delivered)
+		}
+		for range 10 {
+			if _, err := a.Send(p.Key, text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.mu.Lock()
+		if len(a.core.corked) != 1 {
+			t.Error("nothing waits")
+		}
+		a.mu.Unlock()
+		time.Sleep(absent + time.Millisecond)
+		a.mu.Lock()
+		if len(a.core.corked) != 0 {
+			t.Error("it waits on")
+		}
+		a.mu.Unlock()
+		for range 10 {
+			take(t, a, Delivered)
+		}
+		a.Close(t.Context())
+		b.Close(t.Context())
+	})
 }
 
 // Who reads the socket in Next is called back by the end of the context, and by what no

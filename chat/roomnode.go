@@ -44,7 +44,7 @@ func (n *Node) Survey(ctx context.Context) {
 	done := make(chan struct{})
 	var cancel func()
 	n.do(func(now time.Time) {
-		n.resume()
+		n.resume(now)
 		cancel = n.core.survey(now, func() { close(done) })
 	})
 	select {

@@ -18,6 +18,8 @@ const (
 	holdFrom = 4                // fragments in flight from which on small ones wait for company
 	holdFor  = time.Millisecond // how long at most
 
+	corkDatagrams = 8 // full ones, that are more than enough to go in one call of the system
+
 	fullDatagram = 900              // bytes from which on a datagram counts as full
 	ackEvery     = 3                // full datagrams in order that one ack may answer
 	ackDelay     = time.Millisecond // how long at most an ack waits for more of them

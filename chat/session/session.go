@@ -206,6 +206,12 @@ func (s *Session) Holds(now time.Time) bool {
 	return !s.send.held.IsZero() && now.Before(s.send.held) && s.send.unsent < wire.MaxPlain
 }
 
+// Corks reports whether what was pushed may as well wait for a moment and go together with
+// more: much is in flight, and not yet enough for a few full datagrams unsent.
+func (s *Session) Corks() bool {
+	return s.send.flying >= holdFrom && s.send.losses == 0 && s.send.unsent < corkDatagrams*wire.MaxPlain
+}
+
 // owe makes an ack due, at once unless it may wait: what comes in order in a full
 // datagram is followed by more (SPEC §7.4).
 func (s *Session) owe(now time.Time, mayWait bool) {
