@@ -118,8 +118,8 @@ func newMessageJSON(e chat.Event, verified bool, me string) messageJSON {
 	return j
 }
 
-// deliveredEventJSON tells that something said before has come to be delivered.
-type deliveredEventJSON struct {
+// outboxEventJSON tells what has become of something said before.
+type outboxEventJSON struct {
 	Event string     `json:"event"`
 	Time  stamp      `json:"time"`
 	ID    string     `json:"id"`
@@ -127,10 +127,10 @@ type deliveredEventJSON struct {
 	Room  *string    `json:"room"`
 }
 
-func newDeliveredJSON(e chat.Event, verified bool) deliveredEventJSON {
-	j := deliveredEventJSON{"delivered", stamp(time.Now()), e.ID.String(), newPersonJSON(e.Person, verified), nil}
-	if e.Room != "" {
-		j.Room = &e.Room
+func newOutboxEventJSON(status store.Status, id chat.MessageID, to chat.Person, verified bool, roomName string) outboxEventJSON {
+	j := outboxEventJSON{status.String(), stamp(time.Now()), id.String(), newPersonJSON(to, verified), nil}
+	if roomName != "" {
+		j.Room = &roomName
 	}
 	return j
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"earshot/chat"
+	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/clean"
 	"earshot/discovery"
@@ -17,7 +18,7 @@ func listenCommand(p *process) *cli.Command {
 	return &cli.Command{
 		Name:        "listen",
 		Usage:       "be visible, print what arrives",
-		Description: "Prints a line per message, with the further lines of a text indented, until interrupted.\nWith --json also who comes, changes and goes, and what is delivered of the outbox.",
+		Description: "Prints a line per message, with the further lines of a text indented, until interrupted.\nWith --json also who comes, changes and goes, and what waits, fails and is delivered of the outbox.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object per line"},
 			&cli.StringSliceFlag{Name: "room", Usage: "be in this `ROOM` (repeatable)"},
@@ -38,14 +39,26 @@ func listen(p *process, c *cli.Context) error {
 	if cfg.Rooms, err = p.memberships(c, c.StringSlice("room")); err != nil {
 		return err
 	}
-	a, err := start(p, cfg)
-	if err != nil {
+	ctx, cancel := context.WithCancel(p.whileRead(c.Context))
+	defer cancel()
+	l := &listener{p: p, json: c.Bool("json"), proven: map[string]bool{}}
+	if l.json {
+		l.outbox = make(chan store.Message)
+		cfg.Outbox = func(m store.Message) {
+			select {
+			case l.outbox <- m:
+			case <-ctx.Done():
+			}
+		}
+	}
+	if l.a, err = start(p, cfg); err != nil {
 		return err
 	}
+	a := l.a
 	warnNoLAN(p, a)
 	defer pointToDoctor(p, a.Peers)()
-	l := &listener{p: p, a: a, json: c.Bool("json"), proven: map[string]bool{}}
-	err = l.run(p.whileRead(c.Context))
+	err = l.run(ctx)
+	cancel() // what is told of the outbox waits for nobody now
 	a.Close(func(e chat.Event) { _ = l.chat(e) })
 	return err
 }
@@ -57,7 +70,8 @@ type listener struct {
 	p      *process
 	a      *app.App
 	json   bool
-	proven map[string]bool // ids that a handshake has proven
+	outbox chan store.Message // what comes to wait, or fails; nil: not told
+	proven map[string]bool    // ids that a handshake has proven
 }
 
 func (l *listener) run(ctx context.Context) error {
@@ -78,6 +92,8 @@ func (l *listener) run(ctx context.Context) error {
 			if l.json {
 				err = l.peer(e)
 			}
+		case m := <-l.outbox:
+			err = l.waits(m)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -94,13 +110,22 @@ func (l *listener) chat(e chat.Event) error {
 	case e.Kind == chat.Message:
 		return l.p.print(clean.Layout(messageHead(l.a, e), e.Text, l.p.columns()))
 	case e.Kind == chat.Delivered && l.json:
-		return l.p.printJSON(newDeliveredJSON(e, l.a.Book.Verified(e.Person)))
+		return l.p.printJSON(newOutboxEventJSON(store.Done, e.ID, e.Person, l.a.Book.Verified(e.Person), e.Room))
 	case (e.Kind == chat.Joined || e.Kind == chat.Parted) && l.json:
 		return l.p.printJSON(newRoomEventJSON(e, l.a.Book.Verified(e.Person)))
 	case e.Kind == chat.Met && l.json:
 		return l.met(e.Person)
 	}
 	return nil
+}
+
+// waits tells of what isn't delivered yet, or was not in time.
+func (l *listener) waits(m store.Message) error {
+	to, name := chat.Person{Key: m.Peer, Name: m.Name}, ""
+	if m.Room != "" {
+		name = app.RoomName(m.Room)
+	}
+	return l.p.printJSON(newOutboxEventJSON(m.Status, m.ID, to, l.a.Book.Verified(to), name))
 }
 
 // met tells that a visible peer is now proven.

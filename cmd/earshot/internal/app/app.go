@@ -39,6 +39,10 @@ type Config struct {
 	// from then on, before the event that tells of it.
 	FirstContact func(*App, chat.Person)
 
+	// Outbox, if not nil, is called for what comes to wait in the outbox, or fails there, while
+	// this process delivers. It may block until Close.
+	Outbox func(store.Message)
+
 	Domain string         // where to look for people by unicast DNS too; empty: nowhere
 	DNS    netip.AddrPort // the server to ask; invalid: the system's
 }
@@ -173,7 +177,9 @@ func keep(cfg Config, book *Book) (*store.Store, error) {
 // left in the outbox.
 func (a *App) Deliver(cfg Config) {
 	if a.Store != nil {
-		a.working.Go(func() { a.courier(cfg.Log.Warn) })
+		out := &outbox{tell: cfg.Outbox}
+		out.look(a.Store)
+		a.working.Go(func() { a.courier(cfg.Log.Warn, out) })
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 
 // courier delivers what any process of this person has left to be delivered, and
 // follows what others decide about people, until Close.
-func (a *App) courier(log func(msg string, args ...any)) {
+func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 	var version int64 = -1
 	var looked, expired time.Time
 	var trouble string
@@ -72,6 +72,7 @@ func (a *App) courier(log func(msg string, args ...any)) {
 		if v != version {
 			a.reread()
 			a.follow()
+			out.look(a.Store)
 		}
 		version, looked = v, now
 		keys, _ := a.Store.Waiting()

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"earshot/chat"
+	"earshot/chat/store"
+)
+
+// What is there at first is no news; what comes to wait, fails, or is queued again is told
+// once; what a process sends isn't waiting, and what is taken back nobody asks after.
+func TestOutboxTells(t *testing.T) {
+	s, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	now := time.Now()
+	queue := func(name string) chat.MessageID {
+		id, err := s.Queue(chat.Person{Name: name}, "hello", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	var told []string
+	o := &outbox{tell: func(m store.Message) { told = append(told, m.Name+" "+m.Status.String()) }}
+	expect := func(want ...string) {
+		t.Helper()
+		told = nil
+		o.look(s)
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	}
+
+	queue("ana")
+	expect()
+	bob := queue("bob")
+	expect("bob queued")
+	expect()
+	if err := s.Cancel(bob, store.Cancelled); err != nil {
+		t.Fatal(err)
+	}
+	expect()
+	if err := s.Retry(bob, now.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	expect("bob queued")
+	if n, err := s.Expire(now.Add(store.Expiry + time.Minute)); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	expect("ana failed")
+
+	// Somebody known is being spoken to by this very process.
+	carol := chat.Person{Key: chat.Key{1}, Name: "carol"}
+	own, err := s.Said(chat.Saying{To: carol.Key, Name: carol.Name, ID: chat.MessageID{1}, Text: "hello", Sent: now})
+	if !own || err != nil {
+		t.Fatal(own, err)
+	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	expect()
+	if !s.Release(carol.Key) {
+		t.Fatal("kept")
+	}
+	expect("carol queued")
+}
