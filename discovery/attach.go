@@ -70,7 +70,11 @@ func (p *Presence) refresh(rejoin bool) error {
 		a := p.links[n.index]
 		if a == nil {
 			if err := p.attach(n); err != nil {
-				skipped = append(skipped, Skipped{n.name, err.Error()})
+				reason := err.Error()
+				if PortHeld(err) {
+					reason = "another program has UDP port 5353 for itself"
+				}
+				skipped = append(skipped, Skipped{n.name, reason})
 				p.core.dropLink(n.index)
 			}
 			continue

@@ -3,8 +3,11 @@ package discovery
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/netip"
+	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
@@ -56,6 +59,15 @@ func Probe(ctx context.Context, only []string, span time.Duration) ([]Trial, []S
 	}
 	all.Wait()
 	return trials, skipped, nil
+}
+
+// PortHeld reports whether err, of opening a socket, says that another program has the port
+// for itself.
+func PortHeld(err error) bool {
+	const wsaEADDRINUSE, wsaEACCES = 10048, 10013 // of Windows
+	var number syscall.Errno
+	return errors.Is(err, syscall.EADDRINUSE) ||
+		runtime.GOOS == "windows" && errors.As(err, &number) && (number == wsaEADDRINUSE || number == wsaEACCES)
 }
 
 // run asks twice (RFC 6762 §5.2) and listens until ctx ends.

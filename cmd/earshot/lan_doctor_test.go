@@ -211,6 +211,7 @@ func lanDoctorPortHeld(t *testing.T) {
 		return nil
 	})
 	ana.diagnose(1, "port-held")
+	ana.run("peers").exits(1).notes("another program has UDP port 5353 for itself", "earshot doctor")
 }
 
 // lanDoctorVPN: a tunnel whose routes are narrower than the subnet takes what is for it.

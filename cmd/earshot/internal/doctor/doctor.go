@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,7 +111,7 @@ func (f Facts) links() (links []*link) {
 			links = append(links, &link{name: t.Interface})
 		}
 		l := links[at]
-		l.held = l.held || portHeld(t.OpenErr)
+		l.held = l.held || discovery.PortHeld(t.OpenErr)
 		l.opened = l.opened || t.OpenErr == nil
 		l.sent = l.sent || t.OpenErr == nil && t.SendErr == nil
 		l.echo = l.echo || t.Echo
@@ -120,14 +119,6 @@ func (f Facts) links() (links []*link) {
 		l.cause = cmp.Or(l.cause, t.OpenErr, t.SendErr)
 	}
 	return links
-}
-
-// portHeld reports whether err says that a port is taken.
-func portHeld(err error) bool {
-	const wsaEADDRINUSE, wsaEACCES = 10048, 10013 // of Windows
-	var number syscall.Errno
-	return errors.Is(err, syscall.EADDRINUSE) ||
-		runtime.GOOS == "windows" && errors.As(err, &number) && (number == wsaEADDRINUSE || number == wsaEACCES)
 }
 
 func (f Facts) noInterface() Finding {

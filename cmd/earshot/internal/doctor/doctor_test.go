@@ -237,7 +237,7 @@ func TestFirewalls(t *testing.T) {
 }
 
 func TestPortHeld(t *testing.T) {
-	if portHeld(nil) || portHeld(errors.New("x")) || portHeld(syscall.EPERM) || !portHeld(taken.OpenErr) {
+	if discovery.PortHeld(nil) || discovery.PortHeld(errors.New("x")) || discovery.PortHeld(syscall.EPERM) || !discovery.PortHeld(taken.OpenErr) {
 		t.Error("not told from other errors")
 	}
 }
