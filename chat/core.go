@@ -47,7 +47,7 @@ type Stats struct {
 	Forged      uint64 // whose seal or handshake did not open
 	Replayed    uint64 // sealed datagrams seen before
 	Unknown     uint64 // sealed datagrams for no session of ours
-	Refused     uint64 // handshakes over a cap, and whatever comes from people refused
+	Refused     uint64 // handshakes and sessions over a cap, and whatever comes from people refused
 	SendErrors  uint64 // datagrams that the system would not send
 	StoreErrors uint64 // times that the store would not take something
 	LostEvents  uint64 // events other than messages that nobody took in time
@@ -79,6 +79,7 @@ type core struct {
 	events  eventQueue
 	shuns   map[netip.AddrPort]shunned
 	stalled map[*link]struct{} // links with messages that found events full
+	held    int                // bytes of messages in the making
 	corking bool               // uncork is to be called soon
 	corked  []*link            // with messages that wait for it
 	stats   Stats
@@ -240,7 +241,9 @@ func (c *core) sealed(now time.Time, src netip.AddrPort, b []byte) {
 	}
 	c.stats.Opened++
 	l.from(src, len(b), latest)
-	l.heard(now)
+	if l.heard(now); c.links[index] == l {
+		l.weigh(now)
+	}
 }
 
 // unknown takes the notice that a session of ours means nothing to the peer any

@@ -23,7 +23,7 @@ type wiredDatagram struct {
 	b        [wire.MaxDatagram]byte
 }
 
-func (w *wired) add(b *testing.B) (*core, []netip.AddrPort) {
+func (w *wired) add(b testing.TB) (*core, []netip.AddrPort) {
 	id, err := NewIdentity()
 	if err != nil {
 		b.Fatal(err)
@@ -56,7 +56,7 @@ func (w *wired) pump(now time.Time) {
 }
 
 // meet makes a session between a new core and the hub.
-func (w *wired) meet(b *testing.B, now time.Time, hub *core, at []netip.AddrPort) (*core, []netip.AddrPort) {
+func (w *wired) meet(b testing.TB, now time.Time, hub *core, at []netip.AddrPort) (*core, []netip.AddrPort) {
 	c, addrs := w.add(b)
 	c.open(now, Target{Addrs: at}, func(Person, error) {})
 	w.pump(now)

@@ -30,6 +30,9 @@ type link struct {
 	retired   bool      // replaced: still takes in, says nothing new
 	doubted   bool      // the peer seems not to know it any more
 	until     time.Time // of a retired one
+	held      int       // bytes of messages in the making, as counted last
+	accepted  uint64    // fragments, likewise
+	stuckFrom time.Time // when it last got on, or had nothing in the making
 	timer     timer
 }
 
@@ -186,6 +189,29 @@ func (l *link) heard(now time.Time) {
 	l.flush(now)
 	if l.session.PeerLeft() || l.session.Violated() {
 		l.remove(now)
+	}
+}
+
+// weigh counts what the session holds. When all together hold too much, the one that has not
+// got on for longest ends: a text in the making is there in a moment, unless its sender only
+// means to take room (SPEC §10.4).
+func (l *link) weigh(now time.Time) {
+	c := l.core
+	held, accepted := l.session.Held(), l.session.Accepted()
+	if l.held == 0 || accepted > l.accepted {
+		l.stuckFrom = now
+	}
+	c.held += held - l.held
+	l.held, l.accepted = held, accepted
+	for c.held > maxHeld {
+		var worst *link
+		for _, o := range c.links {
+			if o.held > 0 && (worst == nil || o.stuckFrom.Before(worst.stuckFrom)) {
+				worst = o
+			}
+		}
+		c.stats.Refused++
+		worst.remove(now)
 	}
 }
 
@@ -360,6 +386,8 @@ func (l *link) giveUp(now time.Time) {
 func (l *link) remove(now time.Time) {
 	c, p := l.core, l.person
 	c.timers.set(&l.timer, time.Time{})
+	c.held -= l.held
+	l.held = 0
 	delete(c.links, l.session.Local())
 	delete(c.stalled, l)
 	if c.remotes[l.session.Remote()] == l {

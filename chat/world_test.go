@@ -214,6 +214,13 @@ func (n *simNode) gets(from netip.AddrPort, b []byte) {
 		}
 		w.opened[as] = true
 	}
+	held := 0
+	for _, l := range n.core.links {
+		held += l.held
+	}
+	if held != n.core.held || held > maxHeld {
+		w.t.Errorf("%s holds %d bytes of messages in the making, and counts %d", n.name, held, n.core.held)
+	}
 	n.drain()
 }
 

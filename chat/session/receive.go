@@ -20,10 +20,14 @@ type segment struct {
 	data  string
 }
 
+// segmentSize is what a segment costs beside its text.
+const segmentSize = 80
+
 // receiver is the receiving half of a session (SPEC §7).
 type receiver struct {
 	next       uint64    // number of the first fragment not yet accepted
 	held       []segment // sorted by number, all within Window of next
+	size       int       // bytes that held and partial take
 	assembling bool
 	partial    partial
 }
@@ -59,6 +63,7 @@ func (r *receiver) fragment(f *wire.Frame) error {
 		g.id, g.sent, g.count, g.form = [16]byte(f.ID), f.Sent, max(1, f.Count), f.Form
 	}
 	r.held = slices.Insert(r.held, at, g)
+	r.size += segmentSize + len(g.data)
 	return nil
 }
 
@@ -83,6 +88,7 @@ func (r *receiver) peek() (m Message, ok bool, err error) {
 		}
 		p.have++
 		p.text = append(p.text, g.data...)
+		r.size += len(g.data)
 		r.advance()
 	}
 	return m, false, nil
@@ -94,6 +100,7 @@ func message(first *segment, text string) Message {
 
 // accept takes the message that peek returned.
 func (r *receiver) accept() {
+	r.size -= len(r.partial.text)
 	r.assembling, r.partial = false, partial{}
 	r.advance()
 }
@@ -101,6 +108,7 @@ func (r *receiver) accept() {
 // advance moves past the fragment at the front.
 func (r *receiver) advance() {
 	r.next++
+	r.size -= segmentSize + len(r.held[0].data)
 	r.held = slices.Delete(r.held, 0, 1)
 	if len(r.held) == 0 && cap(r.held) > keepHeld {
 		r.held = nil

@@ -303,6 +303,12 @@ func (s *Session) Accept() {
 	}
 }
 
+// Held is how many bytes the session keeps of messages that are not accepted.
+func (s *Session) Held() int { return s.recv.size }
+
+// Accepted is the number of fragments accepted so far.
+func (s *Session) Accepted() uint64 { return s.recv.next - 1 }
+
 // Receipt returns the next message that the peer has accepted since the last call.
 func (s *Session) Receipt() (Receipt, bool) { return s.send.receipt() }
 
