@@ -109,11 +109,12 @@ func (n *Node) do(f func(now time.Time)) {
 	n.mu.Lock()
 	now := time.Now()
 	f(now)
+	relief := n.relieve(now)
 	n.writeBatch()
 	send := n.core.events.Len() > 0 && n.attract()
 	next := n.core.timers.next()
-	if at := n.relieve(now); next.IsZero() || !at.IsZero() && at.Before(next) {
-		next = at
+	if next.IsZero() || !relief.IsZero() && relief.Before(next) {
+		next = relief
 	}
 	if !next.IsZero() && (n.armed.IsZero() || next.Before(n.armed)) {
 		n.armed = next
