@@ -85,7 +85,7 @@ type core struct {
 	stats   Stats
 	scratch session.Scratch
 	packet  [wire.MaxDatagram]byte
-	notice  time.Time // when the last notice of an unknown session went out
+	notices notices
 	closing bool
 
 	unanswered func(Key) // as Config has it
@@ -217,8 +217,7 @@ func (c *core) sealed(now time.Time, src netip.AddrPort, b []byte) {
 	l := c.links[index]
 	if l == nil {
 		c.stats.Unknown++
-		if c.halves[index] == nil && c.dials[index] == nil && now.Sub(c.notice) >= unknownEvery {
-			c.notice = now
+		if c.halves[index] == nil && c.dials[index] == nil && c.notices.may(now, src.Addr()) {
 			u := wire.Unknown{Receiver: index, Counter: counter}
 			c.out(u.Append(c.buf()), src)
 		}
@@ -241,9 +240,28 @@ func (c *core) sealed(now time.Time, src netip.AddrPort, b []byte) {
 	}
 	c.stats.Opened++
 	l.from(src, len(b), latest)
-	if l.heard(now); c.links[index] == l {
-		l.weigh(now)
+	l.heard(now)
+	c.unburden(now)
+}
+
+// notices bounds how often it is said that a session is unknown (SPEC §5): to each address by
+// itself, so that a flood from some keeps nobody else from hearing of it.
+type notices struct {
+	since time.Time
+	told  map[netip.Addr]struct{} // since then
+}
+
+// may reports whether to tell an address now.
+func (n *notices) may(now time.Time, to netip.Addr) bool {
+	if n.told == nil || now.Sub(n.since) >= unknownEvery {
+		n.since = now
+		n.told = map[netip.Addr]struct{}{}
 	}
+	if _, told := n.told[to]; told || len(n.told) >= maxNotices {
+		return false
+	}
+	n.told[to] = struct{}{}
+	return true
 }
 
 // unknown takes the notice that a session of ours means nothing to the peer any
@@ -273,10 +291,10 @@ func (c *core) tick(now time.Time) { c.timers.fire(now) }
 // next moves a few events from the queue to the end of to, and takes in messages that waited for the room.
 func (c *core) next(now time.Time, to []Event) []Event {
 	for c.events.Len() > 0 && len(to) < fetchEvents {
-		to = append(to, c.events.Pop())
+		to = append(to, c.events.take())
 	}
-	if len(c.stalled) > 0 && c.events.Len() <= maxWaitingMessages/2 {
-		for l := range c.stalled {
+	for l := range c.stalled {
+		if c.events.roomier(l.person.Key) {
 			delete(c.stalled, l)
 			l.flush(now)
 		}

@@ -48,11 +48,21 @@ type Person struct {
 // finds it full is not accepted, hence not acknowledged, and comes again later.
 type eventQueue struct {
 	deque.Deque[Event]
-	lost uint64
+	texts int         // bytes of messages
+	from  map[Key]int // how many messages of each person
+	lost  uint64
 }
 
-// room reports whether a message may be accepted.
-func (q *eventQueue) room() bool { return q.Len() < maxWaitingMessages }
+// room reports whether a message of the person's may be accepted. Nobody takes all the
+// room, so that others needn't wait long.
+func (q *eventQueue) room(from Key) bool {
+	return q.Len() < maxWaitingMessages && q.texts < maxWaitingTexts && q.from[from] < maxWaitingOfOne
+}
+
+// roomier reports whether a message that found no room is to be offered again.
+func (q *eventQueue) roomier(from Key) bool {
+	return q.Len() <= maxWaitingMessages/2 && q.texts <= maxWaitingTexts/2 && q.from[from] <= maxWaitingOfOne/2
+}
 
 // add queues e. What peers can cause at will is lost, and counted, beyond
 // maxWaitingEvents; how many messages are delivered is bounded by core.send.
@@ -61,5 +71,24 @@ func (q *eventQueue) add(e Event) {
 		q.lost++
 		return
 	}
+	if e.Kind == Message {
+		if q.from == nil {
+			q.from = map[Key]int{}
+		}
+		q.texts += len(e.Text)
+		q.from[e.Person.Key]++
+	}
 	q.Push(e)
+}
+
+// take removes the event at the front.
+func (q *eventQueue) take() Event {
+	e := q.Pop()
+	if e.Kind == Message {
+		q.texts -= len(e.Text)
+		if q.from[e.Person.Key]--; q.from[e.Person.Key] <= 0 {
+			delete(q.from, e.Person.Key)
+		}
+	}
+	return e
 }

@@ -42,7 +42,7 @@ const (
 	cookieEpoch  = time.Minute
 	meetEvery    = 10 * time.Millisecond // between two sessions opened for the sake of rooms (SPEC §13.4)
 	byeFor       = time.Second           // how long Close waits for goodbyes to be answered
-	unknownEvery = 10 * time.Millisecond // between two notices of an unknown session
+	unknownEvery = 10 * time.Millisecond // between two notices of unknown sessions to one address
 	shunFor      = 10 * time.Minute      // the address of somebody refused
 )
 
@@ -53,14 +53,17 @@ const (
 	uncheckedFactor    = 3   // bytes to an unchecked address for each that came from it
 	maxHalves          = 512 // handshakes answered and not finished
 	maxHalvesPerSource = 16
-	maxHeld            = 32 << 20 // bytes of messages in the making, of all sessions
-	cookiesFrom        = 32       // halves from which openers must prove their address
-	maxDialAddrs       = 8        // addresses tried at once for one person
-	maxBacklog         = 4096     // messages waiting for one person
-	maxShuns           = 1024     // addresses of people refused
-	maxSeen            = 1024     // message ids remembered of one person; above session.Window
-	maxRemembered      = 8192     // people whose message ids are remembered without a store
+	maxHeld            = 8 << 20 // bytes of messages in the making, of all sessions
+	cookiesFrom        = 32      // halves from which openers must prove their address
+	maxDialAddrs       = 8       // addresses tried at once for one person
+	maxBacklog         = 4096    // messages waiting for one person
+	maxNotices         = 50      // of unknown sessions, in unknownEvery
+	maxShuns           = 1024    // addresses of people refused
+	maxSeen            = 1024    // message ids remembered of one person; above session.Window
+	maxRemembered      = 8192    // people whose message ids are remembered without a store
 	maxWaitingMessages = 1024
+	maxWaitingTexts    = 8 << 20 // bytes of them; a few more may come with the last
+	maxWaitingOfOne    = session.Window
 	fetchEvents        = 32 // taken from the queue at once
 	maxWaitingEvents   = 4096
 	meetUrgent         = 16  // sessions opened at once to say something

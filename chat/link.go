@@ -71,6 +71,7 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 	p.tells(intro.Addrs)
 	p.links = append(p.links, l)
 	p.settle(now, l)
+	p.crowd(now)
 	l.unmet = l.unmet || !known || renamed
 	if !l.initiator { // else when it is heard
 		l.met()
@@ -81,6 +82,9 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 	}
 	p.resume(now)
 	p.collect(now)
+	if l.initiator && c.links[s.Local()] == l { // it may not be the one to speak over yet
+		l.flush(now)
+	}
 	return l
 }
 
@@ -101,48 +105,6 @@ func (l *link) await(waiters []*waiter) {
 	if l.waiters = append(l.waiters, waiters...); l.unproven == nil {
 		l.met()
 	}
-}
-
-// settle retires what the new link replaces: a session with the same running node,
-// or with one that seems to be gone. When both sides opened at once, both must
-// retire the same one: that which the larger key opened (SPEC §5).
-func (p *person) settle(now time.Time, l *link) {
-	stays := l
-	for _, o := range p.links {
-		if o == l || o.retired || o.instance != l.instance {
-			continue
-		}
-		weOpenFirst := slices.Compare(p.core.key[:], p.Key[:]) < 0
-		if tie := now.Sub(o.born) < tieWithin && o.initiator != l.initiator && !o.doubted; tie && o.initiator == weOpenFirst {
-			stays = o
-			l.retire(now, o)
-		} else {
-			o.retire(now, l)
-		}
-	}
-	for _, o := range p.links {
-		if o != stays && !o.retired && (o.doubted || o.overdue(now, redialAfter)) {
-			o.retire(now, stays)
-		}
-	}
-	for len(p.links) > maxLinksPerPerson {
-		oldest := slices.MinFunc(p.links, func(a, b *link) int { return a.session.Heard().Compare(b.session.Heard()) })
-		oldest.remove(now)
-	}
-}
-
-// retire carries what l has not had acknowledged over to another link.
-func (l *link) retire(now time.Time, to *link) {
-	l.retired = true
-	l.until = now.Add(retireFor)
-	l.unproven = nil
-	to.unmet, l.unmet = to.unmet || l.unmet, false
-	to.await(l.waiters)
-	l.waiters = nil
-	for _, m := range l.session.Take() {
-		to.session.Push(m)
-	}
-	l.schedule(now)
 }
 
 // lasts reports whether a node is at the other end that is no passing one, as far as it has told.
@@ -168,9 +130,14 @@ func (l *link) from(src netip.AddrPort, size int, latest bool) {
 
 // heard follows an authentic datagram.
 func (l *link) heard(now time.Time) {
+	first := l.unproven != nil
 	l.unproven = nil
 	l.met()
 	if !l.retired {
+		if first {
+			l.person.proven(now, l)
+			l.person.resume(now)
+		}
 		if l.doubted {
 			l.doubted = false
 			l.person.resume(now)
@@ -192,40 +159,12 @@ func (l *link) heard(now time.Time) {
 	}
 }
 
-// weigh counts what the session holds. When all together hold too much, the one that has not
-// got on for longest ends: a text in the making is there in a moment, unless its sender only
-// means to take room (SPEC §10.4).
-func (l *link) weigh(now time.Time) {
-	c := l.core
-	held, accepted := l.session.Held(), l.session.Accepted()
-	if l.held == 0 || accepted > l.accepted {
-		l.stuckFrom = now
-	}
-	c.held += held - l.held
-	l.held, l.accepted = held, accepted
-	for c.held > maxHeld {
-		var worst *link
-		for _, o := range c.links {
-			if o.held > 0 && (worst == nil || o.stuckFrom.Before(worst.stuckFrom)) {
-				worst = o
-			}
-		}
-		c.stats.Refused++
-		worst.remove(now)
-	}
-}
-
 // doubt follows a sign that the peer has lost the session.
 func (l *link) doubt(now time.Time) {
 	if l.retired || l.doubted {
 		return
 	}
 	l.doubted = true
-	if o := l.person.best(); o != nil {
-		l.retire(now, o)
-		o.flush(now)
-		return
-	}
 	l.person.redial(now)
 }
 
@@ -234,12 +173,13 @@ func (l *link) flush(now time.Time) {
 	c, p := l.core, l.person
 	l.again = time.Time{}
 	l.news(now)
+	waits := false // a message for us to take it
 	for {
 		m, ok := l.session.Incoming()
 		if !ok {
 			break
 		}
-		if !c.events.room() {
+		if waits = true; !c.events.room(p.Key) {
 			c.stalled[l] = struct{}{}
 			break
 		}
@@ -248,6 +188,7 @@ func (l *link) flush(now time.Time) {
 				break
 			}
 			l.session.Accept()
+			waits = false
 			continue
 		}
 		fresh, err := c.store.Heard(p.Person, m.ID, m.Text, m.Sent, now)
@@ -262,6 +203,7 @@ func (l *link) flush(now time.Time) {
 			})
 		}
 		l.session.Accept()
+		waits = false
 	}
 	for {
 		r, ok := l.session.Receipt()
@@ -276,6 +218,7 @@ func (l *link) flush(now time.Time) {
 	if len(p.parked) > 0 {
 		p.unpark(now)
 	}
+	l.weigh(now, waits)
 	l.send(now)
 }
 
@@ -379,7 +322,15 @@ func (l *link) giveUp(now time.Time) {
 	if !l.unmet {
 		l.person.released = l.instance
 	}
+	o := l.person.other(now, l)
+	if o != nil { // which must show that it works
+		o.waiters, l.waiters = append(o.waiters, l.waiters...), nil
+		o.session.Ping()
+	}
 	l.remove(now)
+	if o != nil {
+		o.flush(now)
+	}
 }
 
 // remove forgets the link. What it had not had acknowledged waits for another.
@@ -395,9 +346,11 @@ func (l *link) remove(now time.Time) {
 	}
 	p.links = slices.DeleteFunc(p.links, func(o *link) bool { return o == l })
 	l.waiters = slices.DeleteFunc(l.waiters, (*waiter).gone)
-	if o := p.best(); o != nil {
+	if len(l.waiters) == 0 {
+		// Nobody asked for it.
+	} else if o := p.best(); o != nil {
 		o.await(l.waiters)
-	} else if len(l.waiters) > 0 {
+	} else {
 		p.await(now, l.waiters)
 	}
 	if rest := l.session.Take(); len(rest) > 0 && !c.closing {

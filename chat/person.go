@@ -55,7 +55,8 @@ func (p *person) speaking() *link {
 }
 
 // best is the session to speak over: none in doubt, the one that is speaking, or
-// else, of those that have told of rooms if there are any, the one heard last. Nil when there is none.
+// else, of those that the peer is known to have, and of those that have told of rooms, if there
+// are any, the one heard last. Nil when there is none.
 func (p *person) best() *link {
 	var best *link
 	for _, l := range p.links {
@@ -63,7 +64,10 @@ func (p *person) best() *link {
 		case l.retired || l.doubted:
 		case l.session.Pending() > 0:
 			return l
-		case best == nil, l.lasts() && !best.lasts():
+		case best == nil, best.unproven != nil && l.unproven == nil:
+			best = l
+		case l.unproven != nil && best.unproven == nil:
+		case l.lasts() && !best.lasts():
 			best = l
 		case l.lasts() == best.lasts() && l.session.Heard().After(best.session.Heard()):
 			best = l

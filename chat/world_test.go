@@ -216,7 +216,7 @@ func (n *simNode) gets(from netip.AddrPort, b []byte) {
 	}
 	held := 0
 	for _, l := range n.core.links {
-		held += l.held
+		held += l.session.Held()
 	}
 	if held != n.core.held || held > maxHeld {
 		w.t.Errorf("%s holds %d bytes of messages in the making, and counts %d", n.name, held, n.core.held)

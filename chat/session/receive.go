@@ -27,7 +27,8 @@ const segmentSize = 80
 type receiver struct {
 	next       uint64    // number of the first fragment not yet accepted
 	held       []segment // sorted by number, all within Window of next
-	size       int       // bytes that held and partial take
+	size       int       // bytes that held, partial and whole take
+	whole      string    // the text of the next message, once it is complete and of several fragments
 	assembling bool
 	partial    partial
 }
@@ -46,7 +47,9 @@ func (r *receiver) fragment(f *wire.Frame) error {
 	switch {
 	case f.Seq == 0, len(f.Data) == 0, len(f.Data) > FragmentSize:
 		return ErrMalformed
-	case starts && (len(f.ID) != 16 || f.Count > MaxFragments+min(f.Form, 1)):
+	case f.Form > wire.FormRoom, f.Count == 1:
+		return ErrMalformed
+	case starts && (len(f.ID) != 16 || f.Count > MaxFragments+f.Form):
 		return ErrMalformed
 	case f.Seq < r.next || f.Seq >= r.next+Window:
 		return nil
@@ -84,7 +87,11 @@ func (r *receiver) peek() (m Message, ok bool, err error) {
 		}
 		p := &r.partial
 		if p.have+1 == p.first.count {
-			return message(&p.first, string(p.text)+g.data), true, nil
+			if r.whole == "" {
+				r.whole = string(p.text) + g.data
+				r.size += len(r.whole)
+			}
+			return message(&p.first, r.whole), true, nil
 		}
 		p.have++
 		p.text = append(p.text, g.data...)
@@ -100,8 +107,8 @@ func message(first *segment, text string) Message {
 
 // accept takes the message that peek returned.
 func (r *receiver) accept() {
-	r.size -= len(r.partial.text)
-	r.assembling, r.partial = false, partial{}
+	r.size -= len(r.partial.text) + len(r.whole)
+	r.assembling, r.partial, r.whole = false, partial{}, ""
 	r.advance()
 }
 
