@@ -182,6 +182,9 @@ func (w *world) trouble(from, to *simNode) {
 				b[i] = byte(r.Uint32())
 			}
 			b[0] = byte(r.IntN(8))
+			if d := w.recent[r.IntN(len(w.recent))]; d != nil && r.IntN(4) > 0 {
+				b = forge(r, d)
+			}
 			if !to.closed {
 				to.gets(from.addr, b)
 			}

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"earshot/chat/wire"
 )
 
 // world is a set of cores on a network that loses, doubles, delays, reorders and
@@ -31,6 +33,7 @@ type world struct {
 	cut     map[[2]netip.Addr]bool // one-way
 	story   *strings.Builder       // nil: not told
 	counter int
+	recent  [64][]byte      // datagrams of late, as they were sent
 	opened  map[string]bool // sealed datagrams on their way: opened already?
 	said    int
 	answers int
@@ -186,12 +189,36 @@ func (n *simNode) send(b []byte, to netip.AddrPort) {
 			d += time.Duration(w.rng.Int64N(int64(w.jitter)))
 		}
 		c := bytes.Clone(b)
+		w.recent[w.counter%len(w.recent)] = bytes.Clone(b)
 		if w.damage > 0 && w.rng.Float64() < w.damage {
 			c[w.rng.IntN(len(c))] ^= byte(1 + w.rng.IntN(255))
 		}
 		w.counter++
 		heap.Push(&w.queue, flight{w.now.Add(d), w.counter, n.addr, to, c})
 	}
+}
+
+// forge makes of a datagram that was sent one that might take somebody in: damaged, cut,
+// of another type or for somebody else.
+func forge(r *rand.Rand, d []byte) []byte {
+	b := bytes.Clone(d)
+	switch r.IntN(5) {
+	case 0:
+		b[r.IntN(len(b))] ^= 1 << r.IntN(8)
+	case 1:
+		b = b[:1+r.IntN(len(b))]
+	case 2:
+		b[0] = byte(r.IntN(8))
+	case 3: // what follows the header isn't what was sealed
+		for i := min(len(b), wire.SealedHeader); i < len(b); i++ {
+			b[i] = byte(r.Uint32())
+		}
+	case 4: // another counter, or index
+		if at := 1 + r.IntN(12); at < len(b) {
+			b[at] ^= byte(1 + r.IntN(255))
+		}
+	}
+	return b
 }
 
 func (w *world) tell(format string, args ...any) {

@@ -53,7 +53,7 @@ func (b *before) note(f *wire.Frame) {
 	}
 }
 
-func (w *Scratch) control(frameType uint8, token uint64) {
+func (w *Scratch) control(frameType uint16, token uint64) {
 	w.frame = wire.Frame{Type: frameType, Seq: token}
 	wire.AppendFrame(&w.plain, &w.frame)
 }

@@ -67,7 +67,7 @@ type Session struct {
 	send sender
 	recv receiver
 
-	unacked int       // datagrams with messages since the last ack
+	unacked int       // datagrams since the last ack
 	ackBy   time.Time // when an ack that waits must go; zero: none waits
 
 	ackDue, pongDue, pingDue, byeDue bool

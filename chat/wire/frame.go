@@ -26,7 +26,7 @@ const (
 // of which each type uses some. Unknown keys are ignored, so that later versions
 // can add to it. ID and Data alias the buffer that was decoded.
 type Frame struct {
-	Type  uint8  `cbor:"0,keyasint"`
+	Type  uint16 `cbor:"0,keyasint"`
 	Seq   uint64 `cbor:"1,keyasint,omitempty"` // message: its number; ack: the first not yet accepted; check, checked: the token; rooms, told: the version
 	ID    Bytes  `cbor:"2,keyasint,omitempty"` // message: 16 bytes, on the first fragment only
 	Sent  uint64 `cbor:"3,keyasint,omitempty"` // message: sender's clock, ms since 1970, on the first fragment only

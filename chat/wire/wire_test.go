@@ -127,6 +127,19 @@ func TestUnknownKeysAreIgnored(t *testing.T) {
 	}
 }
 
+// Those of a type that isn't known end nothing.
+func TestUnknownTypesAreFrames(t *testing.T) {
+	for _, b := range [][]byte{
+		{0xa1, 0x00, 0x18, 0x20},
+		{0xa3, 0x00, 0x19, 0xff, 0xff, 0x01, 0x07, 0x05, 0x41, 'x'},
+	} {
+		var f Frame
+		if rest, err := NextFrame(append(b, 0xa1), &f); err != nil || len(rest) != 1 || f.Type <= FrameTyping {
+			t.Errorf("got %+v, %v, %d bytes left", f, err, len(rest))
+		}
+	}
+}
+
 func TestMalformedFrames(t *testing.T) {
 	for what, b := range map[string][]byte{
 		"empty":               {},
@@ -137,7 +150,7 @@ func TestMalformedFrames(t *testing.T) {
 		"repeated key":        {0xa2, 0x00, 0x03, 0x00, 0x03},
 		"tag":                 {0xa1, 0x00, 0xc1, 0x03},
 		"text for a bstr":     {0xa2, 0x00, 0x01, 0x05, 0x61, 'x'},
-		"type too large":      {0xa1, 0x00, 0x19, 0x01, 0x00},
+		"type too large":      {0xa1, 0x00, 0x1a, 0x00, 0x01, 0x00, 0x00},
 		"string beyond input": {0xa2, 0x00, 0x01, 0x05, 0x59, 0xff, 0xff, 'x'},
 	} {
 		var f Frame
