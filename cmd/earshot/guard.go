@@ -18,9 +18,9 @@ const guardScript = `trap '' INT QUIT TERM HUP TTOU
 read -r word
 [ "$word" = bye ] && exit
 stty "$1" <&1
-printf "$2"
-[ "$word" = interrupted ] && exit
-printf 'earshot: it has crashed\nwhat is known of that is in %s\n' "$3"`
+said='earshot: it has crashed\nwhat is known of that is in %s\n'
+[ "$word" = interrupted ] && said=
+printf "$2$said" "$3" # at once, lest the shell's prompt comes between`
 
 // leaveScreen undoes all that a screen can ask of a terminal: bells and whistles of the
 // keyboard, focus, paste and mouse reports, the other screen, a hidden cursor, colours.
