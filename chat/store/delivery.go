@@ -384,15 +384,15 @@ func (s *Store) about(r *record, p *known) error {
 			if r.kind == heard || r.kind == heardIn {
 				p.last = r.received
 			}
-			return s.write.get(`INSERT INTO people (key, name, petname, first, last, verified, blocked, faint)
-				VALUES (?, ?, '', ?, ?, 0, 0, ?) RETURNING n`, []any{r.key[:], p.name, p.last, p.last, p.faint}, &p.n)
+			return s.write.get(`INSERT INTO people (key, name, petname, first, last, verified, blocked, faint, named)
+				VALUES (?, ?, '', ?, ?, 0, 0, ?, `+nextNamed+`) RETURNING n`, []any{r.key[:], p.name, p.last, p.last, p.faint}, &p.n)
 		case err != nil:
 			return err
 		}
 	}
 	if p.faint && (r.kind == said || r.kind == heard || r.kind == heardIn) {
 		p.faint = false
-		if _, err := s.write.exec(`UPDATE people SET faint = 0 WHERE n = ?`, p.n); err != nil {
+		if _, err := s.write.exec(`UPDATE people SET faint = 0, named = `+nextNamed+` WHERE n = ?`, p.n); err != nil {
 			return err
 		}
 	}
@@ -400,7 +400,8 @@ func (s *Store) about(r *record, p *known) error {
 		return nil
 	}
 	p.name, p.last = r.name, max(p.last, r.received)
-	_, err := s.write.exec(`UPDATE people SET verified = (verified AND name = ?1), name = ?1, last = max(last, ?2) WHERE n = ?3`,
+	_, err := s.write.exec(`UPDATE people SET verified = (verified AND name = ?1), named = CASE WHEN name = ?1 THEN named ELSE `+nextNamed+` END,
+		name = ?1, last = max(last, ?2) WHERE n = ?3`,
 		p.name, p.last, p.n)
 	return err
 }

@@ -197,3 +197,29 @@ func TestPeople(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 }
+
+// Who comes by a name later has a greater number, whether they were known before under
+// another name or only from a room, and whatever the clock says.
+func TestNamed(t *testing.T) {
+	s := open(t, t.TempDir())
+	mallory, eve := chat.Person{Key: key(8), Name: "mallory"}, chat.Person{Key: key(9), Name: "ana"}
+	must[bool](t)(s.Heard(mallory, id(1), "hello", now, now))
+	must[[]bool](t)(s.SaidIn(chat.Saying{ID: id(2), Text: "all", Sent: now, Room: "#here"}, []chat.Person{eve}))
+	must[bool](t)(s.Heard(ana, id(3), "hello", now, now))
+	back := now.Add(-365 * 24 * time.Hour)
+	must[bool](t)(s.Heard(eve, id(4), "hello", back, back))
+	check(t, s.Met(chat.Person{Key: mallory.Key, Name: "ana"}, back))
+	check(t, s.Flush())
+	check(t, s.SetBlocked(chat.Person{Key: key(7), Name: "ana"}, false, back))
+	check(t, s.Met(ana, now.Add(time.Hour))) // no change
+	check(t, s.Flush())
+	all := must[[]Person](t)(s.People())
+	slices.SortFunc(all, func(a, b Person) int { return int(a.Named - b.Named) })
+	var order []chat.Key
+	for _, p := range all {
+		order = append(order, p.Key)
+	}
+	if want := []chat.Key{ana.Key, eve.Key, mallory.Key, key(7)}; !slices.Equal(order, want) {
+		t.Errorf("they came by the name in the order %v", order)
+	}
+}

@@ -14,7 +14,8 @@ type Person struct {
 	Petname  string // what they are called here; empty: as they call themselves
 	First    time.Time
 	Last     time.Time
-	Verified bool // their safety words were compared, and their name is the same since
+	Named    int64 // counts up: who came by their name later has a greater one
+	Verified bool  // their safety words were compared, and their name is the same since
 	Blocked  bool
 }
 
@@ -22,12 +23,12 @@ type Person struct {
 func (s *Store) People() (all []Person, err error) {
 	err = s.reading(func(k *conn) error {
 		all = nil
-		return k.each(`SELECT key, name, petname, first, last, verified, blocked FROM people WHERE NOT faint ORDER BY last DESC, n DESC`, nil,
+		return k.each(`SELECT key, name, petname, first, last, named, verified, blocked FROM people WHERE NOT faint ORDER BY last DESC, n DESC`, nil,
 			func(scan func(...any) error) error {
 				var p Person
 				var key []byte
 				var first, last int64
-				err := scan(&key, &p.Name, &p.Petname, &first, &last, &p.Verified, &p.Blocked)
+				err := scan(&key, &p.Name, &p.Petname, &first, &last, &p.Named, &p.Verified, &p.Blocked)
 				copy(p.Key[:], key)
 				p.First, p.Last = moment(first), moment(last)
 				all = append(all, p)
@@ -36,6 +37,9 @@ func (s *Store) People() (all []Person, err error) {
 	})
 	return all, err
 }
+
+// nextNamed is the next of [Person.Named].
+const nextNamed = `(SELECT coalesce(max(named), 0) + 1 FROM people)`
 
 // decide changes what is recorded about somebody, who is known from then on.
 func (s *Store) decide(p chat.Person, now time.Time, change string, value any) error {
@@ -50,10 +54,10 @@ func (s *Store) decide(p chat.Person, now time.Time, change string, value any) e
 
 // know returns the number of somebody, made if need be, inside a transaction.
 func (s *Store) know(p chat.Person, now time.Time) (n int64, err error) {
-	_, err = s.write.exec(`INSERT INTO people (key, name, petname, first, last, verified, blocked)
-		VALUES (?, ?, '', ?, ?, 0, 0) ON CONFLICT DO NOTHING`, p.Key[:], p.Name, millis(now), millis(now))
+	_, err = s.write.exec(`INSERT INTO people (key, name, petname, first, last, verified, blocked, named)
+		VALUES (?, ?, '', ?, ?, 0, 0, `+nextNamed+`) ON CONFLICT DO NOTHING`, p.Key[:], p.Name, millis(now), millis(now))
 	if err == nil {
-		_, err = s.write.exec(`UPDATE people SET faint = 0 WHERE key = ? AND faint`, p.Key[:])
+		_, err = s.write.exec(`UPDATE people SET faint = 0, named = `+nextNamed+` WHERE key = ? AND faint`, p.Key[:])
 	}
 	if err == nil {
 		err = s.write.get(`SELECT n FROM people WHERE key = ?`, []any{p.Key[:]}, &n)

@@ -259,7 +259,7 @@ func TestMigrated(t *testing.T) {
 	if got := texts(must[[]Message](t)(s.Log(Filter{Search: "old"}))); !slices.Equal(got, []string{"an old word"}) {
 		t.Errorf("found %q", got)
 	}
-	if p := must[[]Person](t)(s.People()); len(p) != 1 || p[0].Name != "ana" || !p[0].Verified {
+	if p := must[[]Person](t)(s.People()); len(p) != 1 || p[0].Name != "ana" || !p[0].Verified || p[0].Named != 1 {
 		t.Errorf("known: %+v", p)
 	}
 }

@@ -80,6 +80,10 @@ CREATE TABLE typed (
 	n    INTEGER PRIMARY KEY,
 	text TEXT NOT NULL
 );
+`, `
+-- In which order people came by the names they have, whatever the clock said.
+ALTER TABLE people ADD COLUMN named INTEGER NOT NULL DEFAULT 0;
+UPDATE people SET named = n;
 `}
 
 // migrate brings the schema to the present version.

@@ -97,7 +97,7 @@ func TestViewsOfAnOlderDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, q := range []string{
-		`DROP TABLE views`, `DROP TABLE typed`, fmt.Sprintf(`PRAGMA user_version = %d`, slices.Index(migrations, viewsMigration())),
+		`DROP TABLE views`, `DROP TABLE typed`, `ALTER TABLE people DROP COLUMN named`, fmt.Sprintf(`PRAGMA user_version = %d`, slices.Index(migrations, viewsMigration())),
 	} {
 		if _, err := s.write.exec(q); err != nil {
 			t.Fatal(err)

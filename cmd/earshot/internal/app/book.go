@@ -77,8 +77,8 @@ func (b *Book) Verified(p chat.Person) bool {
 	return known.Verified && known.Name == p.Name
 }
 
-// Holder returns who is meant by a name here: who has it for a petname, or else whoever
-// was known first of those that call themselves so.
+// Holder returns who is meant by a name here: who has it for a petname, or else whose words
+// were compared under it, or else who of those that call themselves so has done it longest.
 func (b *Book) Holder(name string) (store.Person, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -97,15 +97,22 @@ func holders(people []store.Person) map[string]store.Person {
 			continue // or a blocked impostor would keep the name
 		}
 		fold := clean.Fold(name)
-		first, found := all[fold]
-		switch {
-		case !found, first.Petname == "" && p.Petname != "":
-			all[fold] = p
-		case first.Petname == "" && p.First.Before(first.First):
+		if first, found := all[fold]; !found || precedes(p, first) {
 			all[fold] = p
 		}
 	}
 	return all
+}
+
+// precedes reports whether p rather than q is meant by the name that both have here.
+func precedes(p, q store.Person) bool {
+	switch {
+	case (p.Petname != "") != (q.Petname != ""):
+		return p.Petname != ""
+	case p.Verified != q.Verified:
+		return p.Verified
+	}
+	return p.Named < q.Named
 }
 
 // Find returns the person known that q means: by petname, name, id or the beginning of

@@ -78,3 +78,54 @@ func TestBookLabels(t *testing.T) {
 		}
 	}
 }
+
+// A name means whom it has meant longest, unless another's words were compared under it;
+// who takes it later doesn't come by what is said to it, however long they are known.
+func TestHolder(t *testing.T) {
+	s, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	b := &Book{}
+	at := time.UnixMilli(1_700_000_000_000)
+	know := func(k byte, name string) chat.Person {
+		t.Helper()
+		p := chat.Person{Key: chat.Key{k}, Name: name}
+		at = at.Add(-time.Hour) // the clock is no help
+		_, err := s.Heard(p, chat.MessageID{k}, "hello", at, at)
+		if err == nil {
+			err = s.Met(p, at)
+		}
+		if err == nil {
+			err = s.Flush()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	expect := func(want chat.Person) {
+		t.Helper()
+		if err := b.Read(s); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := b.Holder("ana"); got.Key != want.Key {
+			t.Errorf("ana is %s, want %s", got.Key.Short(), want.Key.Short())
+		}
+	}
+	know(1, "mallory")
+	ana := know(2, "ana")
+	third := know(3, "ana")
+	expect(ana)
+	mallory := know(1, "ana")
+	expect(ana)
+	if err := s.SetVerified(mallory, true, at); err != nil {
+		t.Fatal(err)
+	}
+	expect(mallory)
+	if err := s.SetPetname(third, "Ana", at); err != nil {
+		t.Fatal(err)
+	}
+	expect(third)
+}
