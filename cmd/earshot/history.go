@@ -78,7 +78,7 @@ func (a *archive) known(arg string) (store.Person, error) {
 	if err != nil {
 		return store.Person{}, err
 	}
-	return a.book.Find(q)
+	return a.book.Known(q)
 }
 
 // interactive reports whether somebody can be asked.

@@ -81,10 +81,13 @@ func send(p *process, c *cli.Context) error {
 	target, err := a.Resolve(c.Context, q, c.Duration("wait"), false)
 	var absent *app.NotFoundError
 	if queue && (errors.As(err, &absent) || errors.Is(err, a.NoLAN) && err != nil) {
-		known, unknown := a.Book.Find(q)
+		known, unfound := a.Book.Find(q)
 		to := chat.Person{Key: known.Key, Name: known.Name}
+		_, unknown := errors.AsType[*app.UnknownError](unfound)
 		switch {
-		case unknown == nil:
+		case unfound == nil:
+		case !unknown:
+			return unfound
 		case !c.Bool("queue") || absent == nil:
 			return err
 		default:

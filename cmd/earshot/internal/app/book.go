@@ -115,14 +115,30 @@ func precedes(p, q store.Person) bool {
 	return p.Named < q.Named
 }
 
-// Find returns the person known that q means: by petname, name, id or the beginning of
-// one. Errors are [*NotFoundError] and [*AmbiguousError].
+// Find is Known for what is said to somebody: of those who have a name it means the holder.
 func (b *Book) Find(q Query) (store.Person, error) {
+	holder, held := b.Holder(q.Arg)
+	return b.find(q, func(p store.Person) bool {
+		return !held || p.Key == holder.Key || clean.Fold(b.name(p.Key, p.Name)) != clean.Fold(q.Arg)
+	})
+}
+
+// Known returns the person known that q means: by petname, name, id or the beginning of
+// one. Errors are [*UnknownError] and [*AmbiguousError].
+func (b *Book) Known(q Query) (store.Person, error) {
+	return b.find(q, func(store.Person) bool { return true })
+}
+
+// find is Known among those that may be meant.
+func (b *Book) find(q Query, may func(store.Person) bool) (store.Person, error) {
 	if p, ok := b.Holder(q.Arg); ok && p.Petname != "" {
 		return p, nil
 	}
 	var peers []discovery.Peer
 	for _, p := range b.People() {
+		if !may(p) {
+			continue
+		}
 		peers = append(peers, discovery.Peer{ID: p.Key.String(), Name: b.name(p.Key, p.Name)})
 	}
 	found, err := Match(q, peers, false)
@@ -226,7 +242,7 @@ func (b *Book) Labels(peers []discovery.Peer, me string) []string {
 func (b *Book) Pick(p chat.Person) string {
 	name := b.name(p.Key, p.Name)
 	plain := !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
-	if found, err := b.Find(Query{Arg: name}); plain && err == nil && found.Key == p.Key {
+	if found, err := b.Known(Query{Arg: name}); plain && err == nil && found.Key == p.Key {
 		return name
 	}
 	return p.Key.Short()

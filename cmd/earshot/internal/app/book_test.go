@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -128,4 +129,45 @@ func TestHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(third)
+}
+
+// What is said to a name waits for its holder, though an impostor is known as well; who
+// calls themselves like the beginning of another's id doesn't come by what is for that one.
+func TestFind(t *testing.T) {
+	s, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	at := time.UnixMilli(1_700_000_000_000)
+	var people []chat.Person
+	for _, p := range []struct{ prefix, name string }{{"bbbbbb", "bob"}, {"cccccc", "Bob"}, {"dddddd", "bbbbbb"}} {
+		id, err := chat.ParseKey(key(t, p.prefix))
+		if err == nil {
+			people = append(people, chat.Person{Key: id, Name: p.name})
+			err = s.SetVerified(people[len(people)-1], false, at)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := &Book{}
+	if err := b.Read(s); err != nil {
+		t.Fatal(err)
+	}
+	for _, arg := range []string{"bob", "BOB", "bob-bbbbbb", people[0].Key.String()} {
+		if got, err := b.Find(Query{Arg: arg}); err != nil || got.Key != people[0].Key {
+			t.Errorf("%s is %s, %v", arg, got.Key.Short(), err)
+		}
+	}
+	if got, err := b.Find(Query{Arg: "bob-cccccc"}); err != nil || got.Key != people[1].Key {
+		t.Errorf("the other one is %s, %v", got.Key.Short(), err)
+	}
+	var vague *AmbiguousError
+	if got, err := b.Find(Query{Arg: "bbbbbb"}); !errors.As(err, &vague) {
+		t.Errorf("the beginning of an id is %s, %v", got.Key.Short(), err)
+	}
+	if got, err := b.Known(Query{Arg: "BOB"}); !errors.As(err, &vague) {
+		t.Errorf("to be changed is %s, %v", got.Key.Short(), err)
+	}
 }
