@@ -170,4 +170,16 @@ func TestFind(t *testing.T) {
 	if got, err := b.Known(Query{Arg: "BOB"}); !errors.As(err, &vague) {
 		t.Errorf("to be changed is %s, %v", got.Key.Short(), err)
 	}
+
+	// What waits for the name is for nobody else, not even while they alone are there.
+	peers := []discovery.Peer{{ID: people[1].Key.String(), Name: "Bob"}, {ID: key(t, "eeeeee"), Name: "eve"}}
+	if got := b.awaited("bob", peers); got != nil {
+		t.Errorf("what waits for bob is for %v", got)
+	}
+	if got := b.awaited("bob", append(peers, discovery.Peer{ID: people[0].Key.String(), Name: "bob"})); len(got) != 1 || got[0].Name != "bob" {
+		t.Errorf("what waits for bob is for %v", got)
+	}
+	if got := b.awaited("Eve", peers); len(got) != 1 || got[0].Name != "eve" {
+		t.Errorf("what waits for eve is for %v", got)
+	}
 }

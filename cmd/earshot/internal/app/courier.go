@@ -147,17 +147,29 @@ func (a *App) remember(e chat.Event) {
 	}
 }
 
+// awaited returns those of peers, as they are called here, for whom what waits for a name can
+// be: once somebody is known by it, nobody else.
+func (b *Book) awaited(name string, peers []discovery.Peer) []discovery.Peer {
+	holder, held := b.Holder(name)
+	return filter(peers, func(p discovery.Peer) bool {
+		if held {
+			return p.ID == holder.Key.String()
+		}
+		return clean.Fold(p.Name) == clean.Fold(name) && p.ID != ""
+	})
+}
+
 // adopt finds those who are awaited under a name, and has them prove who they are.
 func (a *App) adopt(names []string) {
 	for _, name := range names {
-		found := filter(a.Peers(), func(p discovery.Peer) bool { return clean.Fold(p.Name) == clean.Fold(name) && p.ID != "" })
+		found := a.Book.awaited(name, a.Peers())
 		if len(found) != 1 {
 			continue // nobody yet, or more than one: then it must be said who
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), adoptFor)
 		p, err := a.Node.Open(ctx, Target(found[0]))
 		cancel()
-		if err != nil || clean.Fold(p.Name) != clean.Fold(name) {
+		if holder, held := a.Book.Holder(name); err != nil || held && p.Key != holder.Key || !held && clean.Fold(p.Name) != clean.Fold(name) {
 			continue
 		}
 		if a.Store.Adopt(name, p, time.Now()) == nil {
