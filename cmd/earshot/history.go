@@ -41,7 +41,10 @@ func openArchive(p *process, c *cli.Context) (*archive, error) {
 		return nil, err
 	}
 	a.store.CatchUp()
-	if err := a.book.Read(a.store); err != nil {
+	if _, err = a.store.Expire(time.Now()); err == nil {
+		err = a.book.Read(a.store)
+	}
+	if err != nil {
 		_ = a.store.Close()
 		return nil, err
 	}

@@ -28,9 +28,6 @@ func outboxCommand(p *process) *cli.Command {
 }
 
 func (a *archive) outbox(c *cli.Context) error {
-	if _, err := a.store.Expire(time.Now()); err != nil {
-		return err
-	}
 	all, err := a.store.Undelivered()
 	if err != nil {
 		return err

@@ -106,7 +106,7 @@ func Start(cfg Config, discover bool) (*App, error) {
 		return nil, err
 	}
 	if a.Store != nil {
-		node.Store = a.Store
+		node.Store = keeper{a.Store}
 	}
 	if node.Rooms, err = memberships(cfg, a.Store); err != nil {
 		_ = conn.Close()

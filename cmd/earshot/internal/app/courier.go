@@ -94,6 +94,17 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 	}
 }
 
+// keeper is what a node keeps things in: it is given nothing to send that has waited too long,
+// as while the machine slept or no earshot ran.
+type keeper struct{ *store.Store }
+
+func (k keeper) Outbox(to chat.Key) ([]chat.Saying, error) {
+	if _, err := k.Expire(time.Now()); err != nil {
+		return nil, err
+	}
+	return k.Store.Outbox(to)
+}
+
 // watch returns what tells of writes in a directory; nil where there is no such thing.
 // Looking for them often instead would cost more than all else of a program that waits.
 func watch(dir string) *fsnotify.Watcher {

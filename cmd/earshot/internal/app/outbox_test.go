@@ -69,3 +69,26 @@ func TestOutboxTells(t *testing.T) {
 	}
 	expect("carol queued")
 }
+
+// What has waited too long isn't sent any more, not even when they are met before anybody looked.
+func TestNothingStaleIsSent(t *testing.T) {
+	s, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	ana := chat.Person{Key: chat.Key{1}, Name: "ana"}
+	for text, at := range map[string]time.Time{"old": time.Now().Add(-8 * 24 * time.Hour), "new": time.Now()} {
+		if _, err := s.Queue(ana, text, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := keeper{s}.Outbox(ana.Key)
+	if err != nil || len(all) != 1 || all[0].Text != "new" {
+		t.Errorf("sends %v, %v", all, err)
+	}
+	left, err := s.Undelivered()
+	if err != nil || len(left) != 2 || left[0].Status+left[1].Status != store.Failed+store.Queued {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"earshot/chat"
+	"earshot/chat/store"
+)
+
+// kept returns a data directory with what f puts there.
+func kept(t *testing.T, f func(*store.Store)) string {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// runOn runs earshot on a data directory, and returns what it prints and its exit code.
+func runOn(t *testing.T, dir string, args ...string) (out string, code int) {
+	t.Helper()
+	path, err := exec.LookPath("earshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, append([]string{"--dir", dir, "--name", "me"}, args...)...)
+	b, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	return string(b), cmd.ProcessState.ExitCode()
+}
+
+// What has waited too long has failed, whoever looks first.
+func TestLogSaysWhatExpired(t *testing.T) {
+	dir := kept(t, func(s *store.Store) {
+		if _, err := s.Queue(chat.Person{Key: chat.Key{1}, Name: "ana"}, "hello", time.Now().Add(-8*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if out, code := runOn(t, dir, "log"); code != 0 || !strings.Contains(out, "> ana (failed): hello") {
+		t.Errorf("exit code %d, %q", code, out)
+	}
+}
