@@ -51,3 +51,22 @@ func TestLogSaysWhatExpired(t *testing.T) {
 		t.Errorf("exit code %d, %q", code, out)
 	}
 }
+
+// What several members of a room lack is one message, to be taken back and queued again as one.
+func TestOutboxOfARoom(t *testing.T) {
+	ana, bob := chat.Person{Key: chat.Key{1}, Name: "ana"}, chat.Person{Key: chat.Key{2}, Name: "bob"}
+	dir := kept(t, func(s *store.Store) {
+		m := chat.Saying{ID: chat.MessageID{0xab, 0xcd}, Text: "hello", Sent: time.Now(), Room: "#here"}
+		if _, err := s.SaidIn(m, []chat.Person{ana, bob}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, step := range [][2]string{{"cancel", "cancelled"}, {"retry", "queued"}} {
+		if out, code := runOn(t, dir, "outbox", step[0], "abcd"); code != 0 || out != "" {
+			t.Errorf("%s: exit code %d, %q", step[0], code, out)
+		}
+		if out, _ := runOn(t, dir, "outbox"); strings.Count(out, step[1]) != 2 {
+			t.Errorf("after %s: %q", step[0], out)
+		}
+	}
+}

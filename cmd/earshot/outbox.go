@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,9 +65,9 @@ const leastID = 4
 
 // pickMessage returns the message whose id begins as said.
 func pickMessage(all []store.Message, arg string) (chat.MessageID, error) {
-	var found []chat.MessageID
+	var found []chat.MessageID // one for all members who lack something said in a room
 	for _, m := range all {
-		if len(arg) >= leastID && strings.HasPrefix(m.ID.String(), strings.ToLower(arg)) {
+		if len(arg) >= leastID && strings.HasPrefix(m.ID.String(), strings.ToLower(arg)) && !slices.Contains(found, m.ID) {
 			found = append(found, m.ID)
 		}
 	}
