@@ -64,6 +64,7 @@ type App struct {
 	rooms        []chat.Membership // that this process is in whatever the others decide
 	firstContact func(*App, chat.Person)
 	strangers    map[chat.Key]bool // of pump: met, and not yet known
+	announced    sync.Map          // chat.Key to the name that they announce, while visible
 
 	lock  *flock.Flock
 	knock chan chat.Key // those who don't answer
@@ -106,7 +107,7 @@ func Start(cfg Config, discover bool) (*App, error) {
 		return nil, err
 	}
 	if a.Store != nil {
-		node.Store = keeper{a.Store}
+		node.Store = keeper{a.Store, &a.announced}
 	}
 	if node.Rooms, err = memberships(cfg, a.Store); err != nil {
 		_ = conn.Close()
@@ -259,9 +260,11 @@ func (a *App) feed(out chan<- discovery.Event, hidden bool) {
 		// Whoever goes keeps the last address, so that what is said to them waits there.
 		key, err := chat.ParseKey(e.Peer.ID)
 		if err == nil && e.Change != discovery.Down {
+			a.announced.Store(key, e.Peer.Name)
 			a.Node.Hint(key, e.Peer.Addrs)
 		}
 		if err == nil && e.Change == discovery.Down {
+			a.announced.Delete(key)
 			a.Node.Unseen(key)
 		}
 		if err == nil && a.Book.Blocked(key) {

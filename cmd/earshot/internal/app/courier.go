@@ -1,8 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -95,14 +98,37 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 }
 
 // keeper is what a node keeps things in: it is given nothing to send that has waited too long,
-// as while the machine slept or no earshot ran.
-type keeper struct{ *store.Store }
+// as while the machine slept or no earshot ran; and what is said to somebody who hasn't told
+// their name yet is kept under the one that they announce.
+type keeper struct {
+	*store.Store
+	announced *sync.Map // since a node's store mustn't ask Presence, which calls the node
+}
 
 func (k keeper) Outbox(to chat.Key) ([]chat.Saying, error) {
 	if _, err := k.Expire(time.Now()); err != nil {
 		return nil, err
 	}
 	return k.Store.Outbox(to)
+}
+
+func (k keeper) Said(m chat.Saying) (own bool, err error) {
+	m.Name = k.name(m.To, m.Name)
+	return k.Store.Said(m)
+}
+
+func (k keeper) SaidIn(m chat.Saying, to []chat.Person) (own []bool, err error) {
+	to = slices.Clone(to)
+	for i, p := range to {
+		to[i].Name = k.name(p.Key, p.Name)
+	}
+	return k.Store.SaidIn(m, to)
+}
+
+func (k keeper) name(key chat.Key, told string) string {
+	announced, _ := k.announced.Load(key)
+	name, _ := announced.(string)
+	return cmp.Or(told, name)
 }
 
 // watch returns what tells of writes in a directory; nil where there is no such thing.

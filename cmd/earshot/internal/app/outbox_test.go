@@ -2,6 +2,7 @@ package app
 
 import (
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -83,12 +84,44 @@ func TestNothingStaleIsSent(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	all, err := keeper{s}.Outbox(ana.Key)
+	all, err := keeper{s, new(sync.Map)}.Outbox(ana.Key)
 	if err != nil || len(all) != 1 || all[0].Text != "new" {
 		t.Errorf("sends %v, %v", all, err)
 	}
 	left, err := s.Undelivered()
 	if err != nil || len(left) != 2 || left[0].Status+left[1].Status != store.Failed+store.Queued {
 		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// The outbox names whoever is visible when something is said to them, though they never told
+// their name.
+func TestKeptUnderTheAnnouncedName(t *testing.T) {
+	s, err := store.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	k := keeper{s, new(sync.Map)}
+	ana, bob, carol := chat.Key{1}, chat.Key{2}, chat.Person{Key: chat.Key{3}, Name: "carol"}
+	k.announced.Store(ana, "ana")
+	k.announced.Store(bob, "bob")
+	k.announced.Store(carol.Key, "eve")
+	if _, err := k.SaidIn(chat.Saying{ID: chat.MessageID{1}, Text: "hello", Room: "#here"}, []chat.Person{{Key: ana}, carol}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Said(chat.Saying{To: bob, ID: chat.MessageID{2}, Text: "hello"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	all, err := s.Undelivered()
+	for _, m := range all {
+		names = append(names, m.Name)
+	}
+	if err != nil || !slices.Equal(names, []string{"ana", "carol", "bob"}) {
+		t.Errorf("kept for %q, %v", names, err)
 	}
 }
