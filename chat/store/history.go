@@ -82,6 +82,14 @@ func (f *Filter) where() (string, []any) {
 	return strings.Join(conds, " AND "), args
 }
 
+// conversation is the one to which the messages belong; empty: to any.
+func (f *Filter) conversation() string {
+	if f.Room == "" && !f.Peer.IsZero() {
+		return f.Peer.String()
+	}
+	return f.Room
+}
+
 // fewSince is up to how many messages since a time are looked for by their times.
 const fewSince = 10_000
 
@@ -151,43 +159,63 @@ func scanMessage(scan func(...any) error) (m Message, err error) {
 // come again: as long as anybody tries to deliver it, and a day.
 const remembered = Expiry + 24*time.Hour
 
-// Delete removes messages that aren't waiting to be sent, and gives their space back
-// to the disk. It returns how many they were. Search and Limit don't count.
+// Delete removes messages that aren't waiting to be sent, with what is begun or was typed
+// there, and gives their space back to the disk. It returns how many they were. Search and
+// Limit don't count.
 func (s *Store) Delete(f Filter, now time.Time) (count int64, err error) {
 	if err := s.orphans(); err != nil { // or what they have written would come back
 		return 0, err
 	}
 	where, args := f.where()
 	err = s.writing(func() error {
-		pick := `SELECT m.n FROM messages m WHERE m.status <> 0 AND NOT (m.peer = -1 AND ` + waited + `) AND ` + where
-		for _, query := range []string{
-			`INSERT OR IGNORE INTO deleted SELECT id, received FROM messages WHERE out = 0 AND n IN (` + pick + `)`,
-			`DELETE FROM search WHERE rowid <= (SELECT n FROM searchable) AND rowid IN (` + pick + `)`,
-			`DELETE FROM messages WHERE n IN (` + pick + `)`,
-		} {
-			if count, err = s.write.exec(query, args...); err != nil {
-				return err
-			}
+		_, err := s.write.exec(`UPDATE views SET draft = '' WHERE ?1 = '' OR conversation = ?1`, f.conversation())
+		if err == nil {
+			count, err = s.erase(`m.status <> 0 AND NOT (m.peer = -1 AND `+waited+`) AND `+where, args, now)
 		}
-		if _, err := s.write.exec(`DELETE FROM deleted WHERE received < ?`, millis(now.Add(-remembered))); err != nil {
-			return err
-		}
-		// Numbers may be given again.
-		if _, err := s.write.exec(`UPDATE views SET seen = min(seen, coalesce((SELECT max(n) FROM messages), 0))`); err != nil {
-			return err
-		}
-		_, err := s.write.exec(`UPDATE searchable SET n = min(n, coalesce((SELECT max(n) FROM messages), 0))`)
 		return err
 	})
-	if err != nil || count == 0 {
-		return count, err
+	if err == nil {
+		err = s.shrink()
 	}
+	return count, err
+}
+
+// erase removes the messages that a condition picks, inside a transaction.
+func (s *Store) erase(where string, args []any, now time.Time) (count int64, err error) {
+	pick := `SELECT m.n FROM messages m WHERE ` + where
+	for _, query := range []string{
+		`INSERT OR IGNORE INTO deleted SELECT id, received FROM messages WHERE out = 0 AND n IN (` + pick + `)`,
+		`DELETE FROM search WHERE rowid <= (SELECT n FROM searchable) AND rowid IN (` + pick + `)`,
+		`DELETE FROM messages WHERE n IN (` + pick + `)`,
+	} {
+		if count, err = s.write.exec(query, args...); err != nil {
+			return 0, err
+		}
+	}
+	if _, err := s.write.exec(`DELETE FROM deleted WHERE received < ?`, millis(now.Add(-remembered))); err != nil {
+		return 0, err
+	}
+	for _, query := range []string{
+		`DELETE FROM typed`, // of which nobody knows where it was said
+		// Numbers may be given again.
+		`UPDATE views SET seen = min(seen, coalesce((SELECT max(n) FROM messages), 0))`,
+		`UPDATE searchable SET n = min(n, coalesce((SELECT max(n) FROM messages), 0))`,
+	} {
+		if _, err := s.write.exec(query); err != nil {
+			return 0, err
+		}
+	}
+	return count, nil
+}
+
+// shrink gives back to the disk the space of what was removed, and leaves nothing of it there.
+func (s *Store) shrink() error {
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
 	for _, query := range []string{`INSERT INTO search (search) VALUES ('optimize')`, `VACUUM`, `PRAGMA wal_checkpoint (TRUNCATE)`} {
 		if _, err := s.write.c.ExecContext(ctx, query); err != nil {
-			return count, s.explain(err)
+			return s.explain(err)
 		}
 	}
-	return count, nil
+	return nil
 }

@@ -223,3 +223,61 @@ func TestNamed(t *testing.T) {
 		t.Errorf("they came by the name in the order %v", order)
 	}
 }
+
+// onDisk reports which of some secrets can be found in a data directory.
+func onDisk(t *testing.T, dir string, secrets ...string) (found []string) {
+	t.Helper()
+	check(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, secret := range secrets {
+			if strings.Contains(string(b), secret) {
+				found = append(found, filepath.Base(path)+": "+secret)
+			}
+		}
+		return err
+	}))
+	return found
+}
+
+// With what was said goes what was typed and begun, and only that which belongs to it; with a
+// person all that tells of them, what they said in rooms too. Nothing of it is in the file.
+func TestNothingIsLeft(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	bob := chat.Person{Key: chat.Key([]byte("the key of bob, of thirty-two by")), Name: "robert"}
+	for n := range 100 { // pages that come free
+		must[bool](t)(s.Heard(bob, id(n), strings.Repeat("filling ", 100), now, now))
+	}
+	must[chat.MessageID](t)(s.Queue(bob, "waitingsecret", now))
+	must[bool](t)(s.HeardIn(bob, chat.Saying{ID: id(1000), Text: "roomsecret", Sent: now, Room: "#here"}, now))
+	must[bool](t)(s.Heard(ana, id(1), "kept", now, now))
+	check(t, s.Flush())
+	for _, v := range []View{{Peer: bob.Key, Draft: "draftsecret"}, {Peer: ana.Key, Draft: "anadraft"}, {Room: "#here", Draft: "roomdraft"}} {
+		check(t, s.SetView(v))
+	}
+	check(t, s.AddTyped([]string{"/msg bob typedsecret"}))
+	must[[]Message](t)(s.Log(Filter{Search: "roomsecret"}))
+
+	must[int64](t)(s.Delete(Filter{Peer: bob.Key, Since: now.Add(time.Hour)}, now)) // nothing but what is begun
+	if found := onDisk(t, dir, "typedsecret", "draftsecret"); found != nil {
+		t.Errorf("after deleting: %q", found)
+	}
+	if found := onDisk(t, dir, "anadraft", "roomdraft", "roomsecret"); len(found) < 3 {
+		t.Errorf("deleted more than was to be: %q is left", found)
+	}
+	check(t, s.Forget(bob.Key, now))
+	secrets := []string{string(bob.Key[:]), bob.Key.String(), "robert", "filling", "roomsecret", "waitingsecret"}
+	if found := onDisk(t, dir, secrets...); found != nil {
+		t.Errorf("after forgetting: %q", found)
+	}
+	if got := texts(must[[]Message](t)(s.Log(Filter{}))); !slices.Equal(got, []string{"kept"}) {
+		t.Errorf("left: %q", got)
+	}
+	must[bool](t)(s.Heard(ana, id(2), "fresh", now, now))
+	if found := must[[]Message](t)(s.Log(Filter{Search: "roomsecret"})); found != nil {
+		t.Errorf("found: %v", found)
+	}
+}

@@ -82,23 +82,11 @@ func (s *Store) SetBlocked(p chat.Person, yes bool, now time.Time) error {
 
 // Forget removes somebody, all that was said with them, and what waits for them.
 func (s *Store) Forget(key chat.Key, now time.Time) error {
+	if err := s.orphans(); err != nil { // or what they have written would come back
+		return err
+	}
 	err := s.writing(func() error { // and nobody sends it any more
-		_, err := s.write.exec(`UPDATE messages SET status = 3, owner = 0 WHERE status = 0 AND peer = (SELECT n FROM people WHERE key = ?)`, key[:])
-		return err
-	})
-	if err == nil {
-		_, err = s.Delete(Filter{Peer: key}, now)
-	}
-	if err != nil {
-		return err
-	}
-	return s.writing(func() error {
-		_, err := s.write.exec(`INSERT OR IGNORE INTO deleted SELECT id, received FROM messages WHERE out = 0
-			AND peer = (SELECT n FROM people WHERE key = ?)`, key[:])
-		if err != nil {
-			return err
-		}
-		_, err = s.write.exec(`DELETE FROM messages WHERE peer = (SELECT n FROM people WHERE key = ?)`, key[:])
+		_, err := s.erase(`m.peer = (SELECT n FROM people WHERE key = ?)`, []any{key[:]}, now)
 		if err == nil {
 			_, err = s.write.exec(`DELETE FROM people WHERE key = ?`, key[:])
 		}
@@ -107,4 +95,8 @@ func (s *Store) Forget(key chat.Key, now time.Time) error {
 		}
 		return err
 	})
+	if err == nil {
+		err = s.shrink()
+	}
+	return err
 }
