@@ -172,12 +172,9 @@ func (s *Store) orphans() error {
 		if err != nil || dead == nil {
 			continue // it lives
 		}
-		left, err := dead.left()
-		if err == nil {
-			s.writeMu.Lock()
-			err = s.inherit(dead.number, left, dead.empty)
-			s.writeMu.Unlock()
-		}
+		s.writeMu.Lock()
+		err = s.inherit(dead)
+		s.writeMu.Unlock()
 		dead.release()
 		if err != nil {
 			return s.explain(err)
@@ -188,25 +185,41 @@ func (s *Store) orphans() error {
 
 // inherit carries over what the process in a slot has left behind. The caller has the
 // slot, and the writing connection.
-func (s *Store) inherit(number int64, left []record, done func() error) error {
-	var owns bool
-	if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = ?)`, []any{number}, &owns); err != nil {
+func (s *Store) inherit(dead *slot) error {
+	left, damaged, err := dead.left()
+	if err != nil {
 		return err
 	}
-	if len(left) == 0 && !owns {
-		return nil
+	var owns bool
+	if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = ?)`, []any{dead.number}, &owns); err != nil {
+		return err
 	}
-	err := s.write.transact(func() error {
+	if len(left) == 0 && len(damaged) == 0 && !owns {
+		return dead.empty() // of what was being written
+	}
+	err = s.write.transact(func() error {
 		if err := s.apply(left, 0); err != nil {
 			return err
 		}
-		_, err := s.write.exec(`UPDATE messages SET owner = 0 WHERE status = 0 AND owner = ?`, number)
+		_, err := s.write.exec(`UPDATE messages SET owner = 0 WHERE status = 0 AND owner = ?`, dead.number)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return done()
+	s.mu.Lock()
+	s.damaged = append(s.damaged, damaged...)
+	s.mu.Unlock()
+	return dead.empty()
+}
+
+// Damaged returns the files, if any, in which something of what other processes have said or
+// heard may be that can't be read. It returns each once.
+func (s *Store) Damaged() (files []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	files, s.damaged = s.damaged, nil
+	return files
 }
 
 // flusher carries the journal over to the database.

@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"maps"
@@ -157,26 +158,65 @@ func (s *slot) empty() error {
 	return errors.Join(s.files[0].Truncate(0), s.files[1].Truncate(0))
 }
 
-// left returns what a process that was killed has left behind, in order.
-func (s *slot) left() ([]record, error) {
-	var all []record
+// left returns what a process that was killed has left behind, in order. A file with
+// something that can't be read is kept under another name, which is returned.
+func (s *slot) left() (all []record, damaged []string, err error) {
 	for _, f := range s.files {
 		b, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<40))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		var last uint64
-		for len(b) > 0 {
-			r, n := decode(b)
-			if n == 0 || r.seq <= last {
-				break // was being written, and nobody was told that it is kept
-			}
-			all = append(all, r)
-			last, b = r.seq, b[n:]
+		records, whole := salvage(b)
+		if all = append(all, records...); whole {
+			continue
 		}
+		name := fmt.Sprintf("%s.damaged-%08x", f.Name(), crc32.ChecksumIEEE(b))
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			return nil, nil, err
+		}
+		damaged = append(damaged, name)
 	}
 	slices.SortFunc(all, func(a, b record) int { return int(int64(a.seq - b.seq)) })
-	return all, nil
+	return all, damaged, nil
+}
+
+// salvage returns the records in a journal file, where some may be damaged, and whether that
+// is all that anybody was told is kept.
+func salvage(b []byte) (all []record, whole bool) {
+	var last uint64
+	for whole = true; len(b) > 0; {
+		r, skipped, n := following(b, last)
+		if n == 0 {
+			return all, whole && unfinished(b, last)
+		}
+		all = append(all, r)
+		last, b, whole = r.seq, b[skipped+n:], whole && skipped == 0
+	}
+	return all, whole
+}
+
+// following finds the first record in b that can come after last, how many bytes precede it
+// and how many it has; 0: there is none. In a file records are numbered through: what else looks
+// like one is part of one, or the rest of an older one.
+func following(b []byte, last uint64) (r record, skipped, n int) {
+	for ; skipped < len(b); skipped++ {
+		lost := uint64(skipped / (recordHead + recordFixed))
+		r, n = decode(b[skipped:])
+		if n > 0 && r.seq > last && (last == 0 || r.seq-last-1 <= lost) {
+			return r, skipped, n
+		}
+	}
+	return r, skipped, 0
+}
+
+// unfinished reports whether b may be the beginning of the record after last, which was being
+// written when the process was killed or the disk was full.
+func unfinished(b []byte, last uint64) bool {
+	if len(b) <= recordHead+8 {
+		return true
+	}
+	size, seq, k := int(binary.BigEndian.Uint32(b)), binary.BigEndian.Uint64(b[recordHead:]), kind(b[recordHead+8])
+	return len(b) < recordHead+size && size < maxBehind && said <= k && k <= declined && (last == 0 || seq == last+1)
 }
 
 // record is something to be written to the database.
@@ -239,6 +279,9 @@ func decode(b []byte) (r record, n int) {
 		return r, 0
 	}
 	n = recordHead + int(binary.BigEndian.Uint32(b))
+	if k := kind(b[recordHead+8]); k < said || k > declined {
+		return r, 0 // and at every byte of a damaged file the sum would take long
+	}
 	if n < recordHead+recordFixed || n > len(b) || crc32.ChecksumIEEE(b[recordHead:n]) != binary.BigEndian.Uint32(b[4:]) {
 		return r, 0
 	}

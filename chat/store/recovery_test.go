@@ -140,6 +140,67 @@ func TestHalfWritten(t *testing.T) {
 	}
 }
 
+// What is damaged in a journal takes nothing with it that can be read, and stays in a file that
+// is told of; what only looks like a record doesn't count.
+func TestDamagedJournal(t *testing.T) {
+	heardOf := func(n int) record {
+		return record{seq: uint64(n), kind: heard, key: ana.Key, id: id(n), name: "ana", text: fmt.Sprint("text ", n)}
+	}
+	var file []byte
+	var at []int // where each begins
+	for n := 1; n <= 5; n++ {
+		r := heardOf(n)
+		if n == 3 { // whoever says a record
+			inner := heardOf(99)
+			r.text = string(inner.encode(nil))
+		}
+		at = append(at, len(file))
+		file = append(file, r.encode(nil)...)
+	}
+	for name, c := range map[string]struct {
+		offset int
+		want   string
+	}{
+		"a text":       {at[1] - 1, "[2 3 4 5]"},
+		"a length":     {at[0] + 1, "[2 3 4 5]"},
+		"a checksum":   {at[1] + 4, "[1 3 4 5]"},
+		"said records": {at[2] + recordHead + 8, "[1 2 4 5]"},
+		"the last":     {at[4] + recordHead + recordFixed, "[1 2 3 4]"},
+	} {
+		b := slices.Clone(file)
+		b[c.offset] ^= 0x55
+		records, whole := salvage(b)
+		var got []uint64
+		for _, r := range records {
+			got = append(got, r.seq)
+		}
+		if fmt.Sprint(got) != c.want || whole {
+			t.Errorf("%s: %v, whole is %v", name, got, whole)
+		}
+	}
+
+	dir := t.TempDir()
+	s := open(t, dir)
+	file[at[1]+recordHead+recordFixed] ^= 1
+	check(t, os.WriteFile(filepath.Join(dir, "running", "3.b"), file, 0o600))
+	if n := len(must[[]Message](t)(open(t, dir).Log(Filter{}))); n != 4 {
+		t.Errorf("%d messages", n)
+	}
+	check(t, s.Close())
+	check(t, os.WriteFile(filepath.Join(dir, "running", "1.a"), []byte(strings.Repeat("rubbish ", 1<<17)), 0o600))
+	s = open(t, dir)
+	files := s.Damaged()
+	if len(files) != 1 || s.Damaged() != nil {
+		t.Fatalf("told of %v", files)
+	}
+	b, err := os.ReadFile(files[0])
+	if check(t, err); len(b) != 1<<20 || !strings.HasPrefix(files[0], filepath.Join(dir, "running", "1.a.")) {
+		t.Errorf("%s has %d bytes", files[0], len(b))
+	}
+	must[bool](t)(s.Heard(ana, id(7), "fresh", now, now))
+	check(t, s.Flush())
+}
+
 // When the database can't grow, what is in the journal is kept, nothing more is taken
 // and the reason is said; with room again all goes on.
 func TestDatabaseFull(t *testing.T) {

@@ -60,6 +60,7 @@ type Store struct {
 	fresh    map[messageKey]struct{}
 	clear    map[chat.Key]time.Time // when nothing waited for somebody
 	broken   error                  // why the last flush failed; nil: it didn't
+	damaged  []string               // files that Damaged is to tell of
 	closed   bool
 	wake     chan struct{}
 	done     chan struct{}
@@ -110,11 +111,7 @@ func (s *Store) open() error {
 	if s.slot, err = takeSlot(s.running()); err != nil {
 		return err
 	}
-	left, err := s.slot.left()
-	if err != nil {
-		return err
-	}
-	if err := s.inherit(s.slot.number, left, s.slot.empty); err != nil {
+	if err := s.inherit(s.slot); err != nil {
 		return err
 	}
 	return s.orphans() // or what they heard could be taken again

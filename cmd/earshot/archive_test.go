@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,5 +70,20 @@ func TestOutboxOfARoom(t *testing.T) {
 		if out, _ := runOn(t, dir, "outbox"); strings.Count(out, step[1]) != 2 {
 			t.Errorf("after %s: %q", step[0], out)
 		}
+	}
+}
+
+// What can't be read of what a killed process has left is told of, once, and kept.
+func TestDamagedJournalIsToldOf(t *testing.T) {
+	dir := kept(t, func(*store.Store) {})
+	file := filepath.Join(dir, "running", "1.a")
+	if err := os.WriteFile(file, []byte(strings.Repeat("rubbish ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := runOn(t, dir, "log"); code != 0 || !strings.Contains(out, file+".damaged-") {
+		t.Errorf("exit code %d, %q", code, out)
+	}
+	if out, code := runOn(t, dir, "log"); code != 0 || out != "" {
+		t.Errorf("again: exit code %d, %q", code, out)
 	}
 }

@@ -40,6 +40,9 @@ func openArchive(p *process, c *cli.Context) (*archive, error) {
 	if a.store, err = store.Open(cfg.Dir); err != nil {
 		return nil, err
 	}
+	for _, file := range a.store.Damaged() {
+		p.notice(file+": part of what was said or heard can't be read", "all else is in the history; remove the file when you don't need it")
+	}
 	a.store.CatchUp()
 	if _, err = a.store.Expire(time.Now()); err == nil {
 		err = a.book.Read(a.store)

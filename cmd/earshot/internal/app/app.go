@@ -164,6 +164,9 @@ func keep(cfg Config, book *Book) (*store.Store, error) {
 	if err == nil {
 		err = book.Read(s)
 	}
+	if s != nil {
+		warnDamaged(s, cfg.Log.Warn)
+	}
 	if s != nil && (err != nil || cfg.NoHistory) {
 		_ = s.Close()
 		s = nil

@@ -68,6 +68,7 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 		} else if err == nil {
 			trouble = ""
 		}
+		warnDamaged(a.Store, log)
 		v, err := a.Store.Version()
 		if err != nil || v == version && now.Sub(looked) < orphanEvery {
 			continue
@@ -94,6 +95,13 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 			}()
 		default:
 		}
+	}
+}
+
+// warnDamaged tells of what was left by processes that were killed and can't be read.
+func warnDamaged(s *store.Store, log func(msg string, args ...any)) {
+	for _, file := range s.Damaged() {
+		log("part of what was said or heard can't be read; all else is in the history, and the file is kept", "file", file)
 	}
 }
 
