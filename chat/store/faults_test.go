@@ -59,6 +59,17 @@ func TestCorrupt(t *testing.T) {
 		check(t, os.WriteFile(filepath.Join(dir, File), []byte(strings.Repeat("rubbish ", 1000)), 0o600))
 		refuses(t, dir, "the database is damaged")
 	})
+	// As after a copy that failed. To begin anew would be to trust everybody anew.
+	t.Run("emptied", func(t *testing.T) {
+		dir := t.TempDir()
+		open(t, dir).Close()
+		check(t, os.Truncate(filepath.Join(dir, File), 0))
+		refuses(t, dir, "the database is empty")
+		check(t, os.RemoveAll(filepath.Join(dir, "running"))) // as where only the two files were copied
+		refuses(t, dir, "the database is empty")
+		check(t, os.Remove(filepath.Join(dir, File)))
+		open(t, dir).Close()
+	})
 	t.Run("damaged schema", func(t *testing.T) {
 		dir := t.TempDir()
 		open(t, dir).Close()
@@ -96,6 +107,22 @@ func TestCorrupt(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// A first start that was killed is made up for by the next.
+func TestFirstStartKilled(t *testing.T) {
+	dir := t.TempDir()
+	for _, left := range []string{".new", ".new-wal", "-wal"} {
+		check(t, os.WriteFile(filepath.Join(dir, File+left), []byte("half"), 0o600))
+	}
+	s := open(t, dir)
+	fill(t, s, "hello")
+	check(t, s.Close())
+	for _, left := range []string{".new", ".new-wal"} {
+		if _, err := os.Stat(filepath.Join(dir, File+left)); err == nil {
+			t.Errorf("%s is left", left)
+		}
+	}
 }
 
 func TestMode(t *testing.T) {

@@ -26,6 +26,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gofrs/flock"
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
@@ -94,11 +95,15 @@ func Open(dir string) (*Store, error) {
 }
 
 func (s *Store) open() error {
-	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.create()
+	} else if err == nil {
+		err = s.filled(f)
+	}
 	if err != nil {
 		return err
 	}
-	f.Close()
 	if s.write, err = connect(s.path); err != nil {
 		return err
 	}
@@ -115,6 +120,58 @@ func (s *Store) open() error {
 		return err
 	}
 	return s.orphans() // or what they heard could be taken again
+}
+
+// create makes the database. It comes to be under its name with all that it has at first, so
+// that an empty file there is none of ours.
+func (s *Store) create() error {
+	if err := os.MkdirAll(s.running(), 0o700); err != nil {
+		return err
+	}
+	lock := flock.New(filepath.Join(s.running(), "new.lock"), flock.SetPermissions(0o600))
+	if err := lock.Lock(); err != nil {
+		return err
+	}
+	defer func() { _ = lock.Close() }()
+	if _, err := os.Stat(s.path); !errors.Is(err, fs.ErrNotExist) {
+		return err // another process was first
+	}
+	made := s.path + ".new"
+	for _, left := range []string{made, made + "-wal", made + "-shm", s.path + "-wal", s.path + "-shm"} {
+		if err := os.Remove(left); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	f, err := os.OpenFile(made, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	f.Close()
+	k, err := connect(made)
+	if err != nil {
+		return err
+	}
+	err = k.migrate()
+	if err == nil {
+		_, err = k.c.ExecContext(ctx, `PRAGMA wal_checkpoint (TRUNCATE)`)
+	}
+	k.close()
+	if err != nil {
+		return err
+	}
+	return os.Rename(made, s.path)
+}
+
+// filled closes the database file, and fails when there is nothing in it: to begin anew there
+// would be to know nobody, without a word.
+func (s *Store) filled(f *os.File) error {
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && info.Size() == 0 {
+		err = &Error{s.path, errors.New("the database is empty, and so damaged"),
+			"put back a copy, or remove the file to begin with nobody known; your identity is in another file"}
+	}
+	return err
 }
 
 // explain makes an [*Error] of what went wrong.
