@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,12 +17,13 @@ func peopleCommand(p *process) *cli.Command {
 		Name:      "people",
 		Usage:     "known people: rename, block, forget",
 		ArgsUsage: "[rename PEER [PETNAME] | block PEER | unblock PEER | forget PEER]",
-		Description: "Lists everybody who has said something to you, or you to them. rename gives somebody a name of your\n" +
-			"own for them, or without one takes it back; what somebody blocked sends is dropped, and they aren't\n" +
+		Description: "Lists everybody who has said something to you, or you to them. rename gives somebody known or\n" +
+			"visible a name of your own for them, or without one takes it back; what somebody blocked sends is dropped, and they aren't\n" +
 			"shown; forget removes somebody with all that was said, and with the key that they are known by.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object per line"},
 			&cli.BoolFlag{Name: "yes", Usage: "forget without being asked"},
+			waitFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			return withArchive(p, c, func(a *archive) error { return a.people(c) })
@@ -37,7 +39,14 @@ func (a *archive) people(c *cli.Context) error {
 	if len(args) < 2 || len(args) > 3 || len(args) == 3 && args[0] != "rename" {
 		return &usage{"people takes nothing, or what to do with whom", helpOf(c)}
 	}
-	known, err := a.known(args[1])
+	var known store.Person
+	var err error
+	switch args[0] {
+	case "rename", "block":
+		known, err = a.meet(c, args[1], args[0] == "rename")
+	default:
+		known, err = a.known(args[1])
+	}
 	if err != nil {
 		return err
 	}
@@ -69,6 +78,42 @@ func (a *archive) people(c *cli.Context) error {
 		return a.store.Forget(known.Key, now)
 	}
 	return &usage{"people can't " + clean.Line(args[0]), helpOf(c)}
+}
+
+// meet returns the person that arg names, who must be known, or else visible. If prove is
+// set, that one must then prove to be who they announce, as they are known by that from now on.
+func (a *archive) meet(c *cli.Context, arg string, prove bool) (store.Person, error) {
+	q, err := app.ParsePeer(arg)
+	if err != nil {
+		return store.Person{}, err
+	}
+	known, err := a.book.Known(q)
+	if _, unknown := errors.AsType[*app.UnknownError](err); !unknown {
+		return known, err
+	}
+	cfg, bad := configure(a.p, c)
+	if bad != nil {
+		return known, bad
+	}
+	cfg.Passing, cfg.Brief = !cfg.Hidden, true
+	cfg.Port, cfg.Hidden = 0, true
+	here, bad := app.Start(cfg, q.Addrs == nil)
+	if bad != nil {
+		return known, bad
+	}
+	defer here.Close(func(e chat.Event) { tellMeanwhile(a.p, here, e) })
+	target, bad := here.Resolve(c.Context, q, c.Duration("wait"), false)
+	if _, none := errors.AsType[*app.NotFoundError](bad); none || bad != nil && errors.Is(bad, here.NoLAN) {
+		return known, err
+	}
+	var person chat.Person
+	if bad == nil && !prove && !target.Key.IsZero() {
+		peer, gone := here.Match(q, false)
+		person, bad = chat.Person{Key: target.Key, Name: peer.Name}, gone
+	} else if bad == nil {
+		person, bad = open(c.Context, here, target, q.Arg, answerTime)
+	}
+	return store.Person{Key: person.Key, Name: person.Name}, bad
 }
 
 type knownJSON struct {

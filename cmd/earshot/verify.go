@@ -23,6 +23,7 @@ func verifyCommand(p *process) *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 			&cli.BoolFlag{Name: "yes", Usage: "the words are the same: don't ask"},
 			&cli.BoolFlag{Name: "revoke", Usage: "take the mark away"},
+			waitFlag(),
 		},
 		Action: func(c *cli.Context) error {
 			return withArchive(p, c, func(a *archive) error { return a.verify(c) })
@@ -41,14 +42,18 @@ func (a *archive) verify(c *cli.Context) error {
 	if c.NArg() != 1 {
 		return &usage{"verify takes one peer", "as in: earshot verify ana"}
 	}
-	known, err := a.known(c.Args().First())
+	if c.Bool("revoke") {
+		known, err := a.known(c.Args().First())
+		if err != nil {
+			return err
+		}
+		return a.store.SetVerified(chat.Person{Key: known.Key, Name: known.Name}, false, time.Now())
+	}
+	known, err := a.meet(c, c.Args().First(), true)
 	if err != nil {
 		return err
 	}
 	person := chat.Person{Key: known.Key, Name: known.Name}
-	if c.Bool("revoke") {
-		return a.store.SetVerified(person, false, time.Now())
-	}
 	words := safety.Words(a.me.Key, known.Key)
 	verified := known.Verified || c.Bool("yes")
 	if c.Bool("json") {
