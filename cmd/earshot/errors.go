@@ -50,6 +50,11 @@ func (e *undelivered) Error() string {
 	return fmt.Sprintf("%s delivered to %s%s", what, e.to, e.after)
 }
 
+// failed reports why a message wasn't sent at all.
+type failed struct{ error }
+
+func (e *failed) Unwrap() error { return e.error }
+
 // unheard reports something said in a room that not everybody has in time.
 type unheard struct {
 	room             string
@@ -84,6 +89,7 @@ func explain(err error) (code int, text, remedy string) {
 		ambiguous *app.AmbiguousError
 		host      *app.HostError
 		late      *undelivered
+		unsent    *failed
 		unheard   *unheard
 		empty     *empty
 		broken    *crashed
@@ -100,6 +106,9 @@ func explain(err error) (code int, text, remedy string) {
 	switch {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted, "", ""
+	case errors.As(err, &unsent):
+		code, text, remedy = explain(unsent.error)
+		return code, "failed: " + text, remedy
 	case errors.As(err, &use):
 		return exitUsage, text, use.remedy
 	case errors.As(err, &broken):
@@ -141,7 +150,7 @@ func explain(err error) (code int, text, remedy string) {
 	case errors.As(err, &kept):
 		return exitFailure, text, kept.Remedy
 	case errors.As(err, &late):
-		return exitUndelivered, text, "nothing is kept for later: send it again when they are back"
+		return exitUndelivered, text, "failed: nothing is kept for later; send it again when they are back"
 	case errors.As(err, &silent):
 		return exitUndelivered, text, "are they still there: earshot peers; what may be wrong here, and there: earshot doctor"
 	case errors.As(err, &mismatch):

@@ -27,6 +27,7 @@ func TestExplain(t *testing.T) {
 		{"an unknown host", &app.HostError{Host: "a.b", Err: fmt.Errorf("no such host")}, 3, "a.b", "address"},
 		{"ambiguous", &app.AmbiguousError{Arg: "ana", Candidates: []string{"ana·k3f7qz", "ana·q2w3e4"}}, 4, "any of 2", "ana·k3f7qz, ana·q2w3e4"},
 		{"undelivered", &undelivered{3, "ana", " within 1s", false}, 5, "3 messages weren't delivered to ana within 1s", "nothing is kept"},
+		{"not sent", &failed{&app.NotFoundError{Arg: "ana", Visible: 3}}, 3, "failed: nobody called ana", "earshot peers"},
 		{"queued", &undelivered{1, "ana", "", true}, 5, "the message wasn't delivered to ana", "outbox"},
 		{"no answer", &noAnswer{"ana", ""}, 5, "ana doesn't answer", "earshot doctor"},
 		{

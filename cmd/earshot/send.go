@@ -70,6 +70,30 @@ func send(p *process, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	s := &sending{p: p, c: c, to: chat.Person{Name: c.Args().First()}}
+	err = s.send(q, cfg, text)
+	if err == nil || s.told {
+		return err
+	}
+	switch code, _, _ := explain(err); code {
+	case exitUsage:
+		return err
+	case exitInterrupted:
+		p.notice("failed: nothing was sent", "")
+	}
+	return s.tell(nil, chat.Event{Person: s.to}, store.Failed, &failed{err})
+}
+
+// sending is one message on its way.
+type sending struct {
+	p    *process
+	c    *cli.Context
+	to   chat.Person // as far as is known
+	told bool        // what has become of it
+}
+
+func (s *sending) send(q app.Query, cfg app.Config, text string) error {
+	p, c := s.p, s.c
 	cfg.Passing, cfg.Brief = !cfg.Hidden, true
 	cfg.Port, cfg.Hidden = 0, true // gone in a moment
 	a, err := app.Start(cfg, q.Addrs == nil)
@@ -83,6 +107,7 @@ func send(p *process, c *cli.Context) error {
 	if queue && (errors.As(err, &absent) || errors.Is(err, a.NoLAN) && err != nil) {
 		known, unfound := a.Book.Find(q)
 		to := chat.Person{Key: known.Key, Name: known.Name}
+		key, noID := chat.ParseKey(strings.ToLower(q.Arg))
 		_, unknown := errors.AsType[*app.UnknownError](unfound)
 		switch {
 		case unfound == nil:
@@ -90,8 +115,10 @@ func send(p *process, c *cli.Context) error {
 			return unfound
 		case !c.Bool("queue") || absent == nil:
 			return err
+		case noID != nil && checkName(s.to.Name) != nil:
+			return &usage{"nobody can be called " + q.Arg, "nothing was sent; who is there: earshot peers"}
 		default:
-			to = chat.Person{Name: c.Args().First()}
+			to = chat.Person{Key: key, Name: s.to.Name}
 		}
 		sent := chat.Event{Person: to}
 		if sent.ID, err = a.Store.Queue(to, text, time.Now()); err != nil {
@@ -101,11 +128,12 @@ func send(p *process, c *cli.Context) error {
 		if absent == nil {
 			why = ": there is no network to look on"
 		}
-		return told(p, a, c, sent, store.Queued, &undelivered{1, q.Arg, why, true})
+		return s.tell(a, sent, store.Queued, &undelivered{1, q.Arg, why, true})
 	}
 	if err != nil {
 		return err
 	}
+	s.to.Key = target.Key
 	sent, err := deliver(c.Context, p, a, target, text, c.Duration("timeout"))
 	interrupted := errors.Is(err, errInterrupted)
 	if err != nil && !interrupted && !errors.Is(err, chat.ErrUnreachable) && !errors.Is(err, context.DeadlineExceeded) {
@@ -113,12 +141,12 @@ func send(p *process, c *cli.Context) error {
 	}
 	label := q.Arg
 	if sent.Person.Key.IsZero() { // nobody has proven to be there
-		sent.Person = chat.Person{Key: target.Key, Name: c.Args().First()}
+		sent.Person = s.to
 	} else {
 		label = a.Label(sent.Person)
 	}
 	if err == nil {
-		return told(p, a, c, sent, store.Done, fmt.Sprintf("delivered to %s (%.1f ms)", label, milliseconds(sent.RTT)))
+		return s.tell(a, sent, store.Done, fmt.Sprintf("delivered to %s (%.1f ms)", label, milliseconds(sent.RTT)))
 	}
 	status := store.Failed
 	switch {
@@ -128,13 +156,12 @@ func send(p *process, c *cli.Context) error {
 		_ = a.Node.Close(c.Context) // from here on nobody sends it
 		a.Store.Release(sent.Person.Key)
 		if canceled := a.Store.Cancel(sent.ID, store.Failed); a.Settled(sent.Person.Key, sent.ID) { // at the last moment
-			return told(p, a, c, sent, store.Done, "delivered to "+label)
+			return s.tell(a, sent, store.Done, "delivered to "+label)
 		} else if canceled != nil {
 			return canceled
 		}
 	case !target.Key.IsZero() && queue && !interrupted:
-		to := chat.Person{Key: target.Key, Name: c.Args().First()}
-		if sent.ID, err = a.Store.Queue(to, text, time.Now()); err != nil {
+		if sent.ID, err = a.Store.Queue(s.to, text, time.Now()); err != nil {
 			return err
 		}
 		status = store.Queued
@@ -142,26 +169,30 @@ func send(p *process, c *cli.Context) error {
 	if interrupted {
 		if status == store.Queued {
 			p.notice("the message stays queued", "see: earshot outbox")
+		} else {
+			p.notice("failed: the message wasn't delivered", "nothing is kept for later")
 		}
-		return errInterrupted
+		return s.tell(a, sent, status, errInterrupted)
 	}
-	return told(p, a, c, sent, status, &undelivered{1, label, fmt.Sprintf(" within %s", c.Duration("timeout")), status == store.Queued})
+	return s.tell(a, sent, status, &undelivered{1, label, fmt.Sprintf(" within %s", c.Duration("timeout")), status == store.Queued})
 }
 
-// told says what has become of the message: a line of text, or an error.
-func told(p *process, a *app.App, c *cli.Context, sent chat.Event, status store.Status, what any) error {
-	if c.Bool("json") {
-		if err := p.printJSON(newSentJSON(sent, status, a.Book.Verified(sent.Person))); err != nil {
+// tell says what has become of the message: a line of text, or an error.
+func (s *sending) tell(a *app.App, sent chat.Event, status store.Status, what any) error {
+	s.told = true
+	if s.c.Bool("json") {
+		verified := a != nil && a.Book.Verified(sent.Person)
+		if err := s.p.printJSON(newSentJSON(sent, status, verified)); err != nil {
 			return err
 		}
 	}
 	if err, ok := what.(error); ok {
 		return err
 	}
-	if c.Bool("json") {
+	if s.c.Bool("json") {
 		return nil
 	}
-	return p.print(fmt.Sprint(what))
+	return s.p.print(fmt.Sprint(what))
 }
 
 // deliver sends text and waits for its acknowledgement, which it returns. Where there is
