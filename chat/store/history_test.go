@@ -46,11 +46,18 @@ func TestLog(t *testing.T) {
 func TestSearch(t *testing.T) {
 	s := open(t, t.TempDir())
 	fill(t, s, "the lunch menu", "lunch lunch lunch", "Füße müssen laufen", "私は東京に住んでいます", "สวัสดีครับ", "привет мир", `a "quoted" OR word*`,
-		"학교에서 만나요", "مُحَمَّد هنا", "שָׁלוֹם", "हिन्दी में", "party🎉time", "ＷＩＤＥ ｶﾅ", "cafe\u0301 noir", "កម្ពុជាជាប្រទេស", "foo_bar-baz")
+		"학교에서 만나요", "مُحَمَّد هنا", "שָׁלוֹם", "हिन्दी में", "party🎉time", "ＷＩＤＥ ｶﾅ", "cafe\u0301 noir", "កម្ពុជាជាប្រទេស", "foo_bar-baz",
+		"STRASSE, Straße", "ΣΊΣΥΦΟΣ", "ᏣᎳᎩ", "Fisch")
 	for search, want := range map[string][]string{
 		"lunch":      {"the lunch menu", "lunch lunch lunch"}, // the best last
 		"MENU lunch": {"the lunch menu"},
-		"fusse":      nil,
+		"fusse":      {"Füße müssen laufen"},
+		"strasse":    {"STRASSE, Straße"},
+		"straße":     {"STRASSE, Straße"},
+		"σισυφος":    {"ΣΊΣΥΦΟΣ"},
+		"σίσυφοσ":    {"ΣΊΣΥΦΟΣ"},
+		"ꮳꮃꭹ":        {"ᏣᎳᎩ"},
+		"ﬁsch":       {"Fisch"},
 		"müs*":       {"Füße müssen laufen"},
 		"mussen":     {"Füße müssen laufen"},
 		"東京":         {"私は東京に住んでいます"},

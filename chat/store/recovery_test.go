@@ -320,7 +320,39 @@ func TestMigrated(t *testing.T) {
 	if got := texts(must[[]Message](t)(s.Log(Filter{Search: "old"}))); !slices.Equal(got, []string{"an old word"}) {
 		t.Errorf("found %q", got)
 	}
+	var indexed int
+	check(t, s.read.get(`SELECT count(*) FROM search WHERE search MATCH 'old'`, nil, &indexed))
+	if indexed != 1 {
+		t.Errorf("the index has it %d times", indexed)
+	}
 	if p := must[[]Person](t)(s.People()); len(p) != 1 || p[0].Name != "ana" || !p[0].Verified || p[0].Named != 1 {
 		t.Errorf("known: %+v", p)
+	}
+}
+
+// What an older earshot made search know is learnt anew, as search folds now.
+func TestLearntAnew(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	fill(t, s, "straße")
+	_, err := s.index(indexChunk)
+	check(t, err)
+	last := slices.IndexFunc(migrations, func(m string) bool { return strings.Contains(m, "'delete-all'") })
+	for _, query := range []string{
+		`INSERT INTO search (search) VALUES ('delete-all')`, `INSERT INTO search (rowid, text, peer) VALUES (1, 'straße', 'p1')`,
+		fmt.Sprintf(`PRAGMA user_version = %d`, last),
+	} {
+		_, err := s.write.exec(query)
+		check(t, err)
+	}
+	check(t, s.Close())
+	s = open(t, dir)
+	_, err = s.index(indexChunk)
+	check(t, err)
+	for word, want := range map[string]int{"strasse": 1, "straße": 0} {
+		var n int
+		if check(t, s.read.get(`SELECT count(*) FROM search WHERE search MATCH ?`, []any{word}, &n)); n != want {
+			t.Errorf("the index has %s %d times", word, n)
+		}
 	}
 }

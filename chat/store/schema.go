@@ -84,6 +84,10 @@ CREATE TABLE typed (
 -- In which order people came by the names they have, whatever the clock said.
 ALTER TABLE people ADD COLUMN named INTEGER NOT NULL DEFAULT 0;
 UPDATE people SET named = n;
+`, `
+-- fold has come to know of more that is the same.
+INSERT INTO search (search) VALUES ('delete-all');
+UPDATE searchable SET n = 0;
 `}
 
 // migrate brings the schema to the present version.

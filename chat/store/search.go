@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -99,6 +100,9 @@ type wanted struct {
 	prefix bool // the last is only the beginning of one
 }
 
+// Searchable reports whether there is anything in what somebody typed that search can find.
+func Searchable(search string) bool { return len(parseSearch(search)) > 0 }
+
 // parseSearch takes apart what somebody typed: words in any order, all of which must be
 // there. A star stands for the rest of a word.
 func parseSearch(search string) (all []wanted) {
@@ -188,10 +192,10 @@ func fold(text string) string {
 			b.WriteRune(r)
 		}
 	}
-	text = norm.NFC.String(b.String())
+	text = norm.NFC.String(cases.Fold().String(b.String())) // σ, ς and Σ, ß and SS are the same
 	b.Reset()
 	for _, r := range text {
-		r = unicode.ToLower(r)
+		r = unicode.ToLower(r) // of Cherokee Fold only swaps the cases
 		if unicode.In(r, unspaced...) {
 			b.WriteByte(' ')
 			b.WriteRune(r)

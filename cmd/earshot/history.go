@@ -172,6 +172,9 @@ func (a *archive) log(c *cli.Context) error {
 	default:
 		return &usage{"there is no export as " + clean.Line(c.String("export")), "use text or markdown"}
 	}
+	if f.Search != "" && !store.Searchable(f.Search) {
+		a.p.notice("nothing is found: there are only punctuation marks in "+clean.Line(f.Search), "search for words, of which * stands for the rest")
+	}
 	ctx := a.p.whileRead(c.Context)
 	for {
 		version, err := a.store.Version()
@@ -228,6 +231,9 @@ func (a *archive) filter(c *cli.Context) (store.Filter, error) {
 	}
 	if c.IsSet("export") && (c.Bool("json") || c.Bool("follow")) {
 		return f, &usage{"--export goes neither with --json nor with --follow", helpOf(c)}
+	}
+	if c.IsSet("search") && strings.TrimSpace(f.Search) == "" {
+		return f, &usage{"there is no word to search for", "as in: earshot log --search 'lunch meet*'"}
 	}
 	if f.Search != "" && c.Bool("follow") {
 		return f, &usage{"--search and --follow don't go together", helpOf(c)}
