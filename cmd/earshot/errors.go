@@ -158,6 +158,8 @@ func explain(err error) (code int, text, remedy string) {
 			"somebody else may have taken the address; who is there: earshot peers"
 	case errors.Is(err, syscall.ENOSPC):
 		return exitFailure, text, "make room on the disk, or use another data directory: --dir"
+	case errors.Is(err, syscall.EROFS):
+		return exitFailure, text, "let yourself write there, or use another data directory: --dir"
 	case errors.As(err, &identity):
 		return exitFailure, text, "the file must be yours, of mode 600, and whole: mend it or put back a copy; with another --dir you are somebody else to everyone"
 	case errors.As(err, &noLAN):

@@ -36,6 +36,7 @@ func TestExplain(t *testing.T) {
 		},
 		{"identity", &chat.IdentityError{Path: "/x/identity", Err: fmt.Errorf("corrupt")}, 1, "/x/identity", "copy"},
 		{"a full disk", &chat.IdentityError{Path: "/x/identity", Err: syscall.ENOSPC}, 1, "/x/identity", "make room"},
+		{"a read-only disk", &chat.IdentityError{Path: "/x/identity", Err: syscall.EROFS}, 1, "/x/identity", "--dir"},
 		{"no directory", fmt.Errorf("%w: no such file", app.ErrNoDirectory), 1, "data directory can't be made", "--dir"},
 		{
 			"no interface", &discovery.NoInterfaceError{Tried: []discovery.Skipped{{Name: "lo", Reason: "down"}, {Name: "eth\x1b0", Reason: "no address"}}}, 1,
