@@ -296,6 +296,15 @@ func TestOutboxEdited(t *testing.T) {
 	}
 	check(t, s.Retry(old, now))
 	check(t, s.Retry(one, now))
+	if err := s.Retry(one, now); !errors.Is(err, ErrWaits) {
+		t.Errorf("queued while it waits: %v", err)
+	}
+	if err := s.Retry(two, now); !errors.Is(err, ErrBusy) {
+		t.Errorf("queued while it is sent: %v", err)
+	}
+	if err := s.Retry(id(99), now); !errors.Is(err, ErrNotQueued) {
+		t.Errorf("queued what isn't there: %v", err)
+	}
 	var left []string
 	for _, m := range must[[]Message](t)(s.Undelivered()) {
 		left = append(left, m.Text+" "+m.Status.String())

@@ -14,6 +14,7 @@ const Expiry = 7 * 24 * time.Hour
 // Errors of what is asked of the outbox.
 var (
 	ErrNotQueued = errors.New("the message isn't waiting to be sent")
+	ErrWaits     = errors.New("the message is waiting to be sent already")
 	ErrBusy      = errors.New("another process is sending the message")
 )
 
@@ -104,29 +105,34 @@ func (s *Store) Cancel(id chat.MessageID, as Status) error {
 	if err := s.orphans(); err != nil {
 		return err
 	}
-	return s.change(id, `UPDATE messages SET status = ? WHERE status = 0 AND id = ? AND out = 1 AND owner = 0`, int(as), id[:])
+	return s.change(id, ErrNotQueued, `UPDATE messages SET status = ? WHERE status = 0 AND id = ? AND out = 1 AND owner = 0`, int(as), id[:])
 }
 
-// Retry queues a message again that failed or was cancelled, as if said now.
+// Retry queues a message again that failed or was cancelled, as if said now. It fails with
+// ErrWaits, ErrBusy or ErrNotQueued.
 func (s *Store) Retry(id chat.MessageID, now time.Time) error {
-	return s.change(id, `UPDATE messages SET status = 0, sent = ? WHERE status <> 1 AND id = ? AND out = 1 AND status IN (2, 3)`, millis(now), id[:])
+	return s.change(id, ErrWaits, `UPDATE messages SET status = 0, sent = ? WHERE status <> 1 AND id = ? AND out = 1 AND status IN (2, 3)`, millis(now), id[:])
 }
 
-func (s *Store) change(id chat.MessageID, query string, args ...any) error {
+// change changes what is said to have become of a message. It fails with idle when that is
+// queued, and nobody is sending it.
+func (s *Store) change(id chat.MessageID, idle error, query string, args ...any) error {
 	return s.writing(func() error {
 		n, err := s.write.exec(query, args...)
 		if err != nil || n > 0 {
 			return err
 		}
-		var sending bool
-		if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND id = ? AND out = 1 AND owner <> 0)`,
-			[]any{id[:]}, &sending); err != nil {
+		var owner int64
+		err = s.write.get(`SELECT max(owner) FROM messages WHERE status = 0 AND id = ? AND out = 1 HAVING count(*) > 0`, []any{id[:]}, &owner)
+		switch {
+		case none(err):
+			return ErrNotQueued
+		case err != nil:
 			return err
-		}
-		if sending {
+		case owner != 0:
 			return ErrBusy
 		}
-		return ErrNotQueued
+		return idle
 	})
 }
 
