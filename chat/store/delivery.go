@@ -176,7 +176,7 @@ func (s *Store) orphans() error {
 		err = s.inherit(dead)
 		s.writeMu.Unlock()
 		dead.release()
-		if err != nil {
+		if err != nil && !s.without(err) {
 			return s.explain(err)
 		}
 	}

@@ -166,6 +166,7 @@ func inMounts(t *testing.T, what string) {
 
 func TestReadOnlyDirectory(t *testing.T) { inMounts(t, "read-only") }
 func TestDiskFull(t *testing.T)          { inMounts(t, "full") }
+func TestPastOnFullDisk(t *testing.T)    { inMounts(t, "past") }
 
 // mounted does what inMounts asks for, and reports whether it was asked.
 func mounted() bool {
@@ -184,9 +185,12 @@ func mounted() bool {
 		return true
 	}
 	var err error
-	if os.Getenv("EARSHOT_TEST_WHAT") == "full" {
+	switch os.Getenv("EARSHOT_TEST_WHAT") {
+	case "full":
 		err = full(dir)
-	} else {
+	case "past":
+		err = past(dir)
+	default:
 		if s, err := Open(dir); err == nil {
 			s.Close()
 		}
@@ -207,6 +211,50 @@ func mounted() bool {
 		fmt.Println("well")
 	}
 	return true
+}
+
+// past fills the disk beside what a killed process has left: what was kept before is there to
+// be read all the same, and nothing new is taken.
+func past(dir string) error {
+	s, err := Open(dir)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	_, err = s.Heard(ana, id(1), "before", now, now)
+	dead, noSlot := openSlot(s.running(), 7)
+	if err := errors.Join(err, s.Flush(), noSlot); err != nil {
+		return err
+	}
+	for n := range 30 {
+		r := record{kind: heard, key: ana.Key, id: id(n + 2), name: "ana", text: strings.Repeat("x", 60_000)}
+		if err := dead.append(&r); err != nil {
+			return err
+		}
+	}
+	dead.release()
+	if os.WriteFile(filepath.Join(dir, "ballast"), make([]byte, 6<<20), 0o600) == nil {
+		return errors.New("the disk isn't full")
+	}
+	if other, err := Open(dir); err == nil {
+		other.Close()
+		return errors.New("opened to take what may have been taken")
+	}
+	other, err := OpenPast(dir)
+	if err != nil {
+		return fmt.Errorf("the past: %w", err)
+	}
+	defer other.Close()
+	if all, err := other.Log(Filter{}); err != nil || len(all) != 1 {
+		return fmt.Errorf("the past has %d messages: %w", len(all), err)
+	}
+	if _, err := other.Undelivered(); err != nil {
+		return fmt.Errorf("the outbox: %w", err)
+	}
+	if _, err := other.Heard(ana, id(2), "again", now, now); err == nil {
+		return errors.New("taken though it may have been taken")
+	}
+	return nil
 }
 
 // full fills the disk, and checks that nothing that was kept is lost, and that all

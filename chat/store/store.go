@@ -53,6 +53,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // them, in one process or in many, on one directory. It is a [chat.Store].
 type Store struct {
 	path string
+	past bool // opened by OpenPast
 	slot *slot
 
 	mu       sync.Mutex
@@ -80,10 +81,17 @@ type messageKey struct {
 
 // Open opens the database in dir, which must exist, and makes it where there is none.
 // Errors are [*Error].
-func Open(dir string) (*Store, error) {
+func Open(dir string) (*Store, error) { return openIn(dir, false) }
+
+// OpenPast is Open to look at what is kept, and to change that: it doesn't fail where what
+// killed processes have left can't be carried over, as on a full disk. Then nothing is
+// taken, said or heard, and that isn't seen.
+func OpenPast(dir string) (*Store, error) { return openIn(dir, true) }
+
+func openIn(dir string, past bool) (*Store, error) {
 	path := filepath.Join(dir, File)
 	s := &Store{
-		path: path, fresh: map[messageKey]struct{}{}, clear: map[chat.Key]time.Time{},
+		path: path, past: past, fresh: map[messageKey]struct{}{}, clear: map[chat.Key]time.Time{},
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if err := s.open(); err != nil {
@@ -116,10 +124,20 @@ func (s *Store) open() error {
 	if s.slot, err = takeSlot(s.running()); err != nil {
 		return err
 	}
-	if err := s.inherit(s.slot); err != nil {
+	if err := s.inherit(s.slot); err != nil && !s.without(err) {
 		return err
 	}
 	return s.orphans() // or what they heard could be taken again
+}
+
+// without reports whether to go on without what couldn't be carried over.
+func (s *Store) without(err error) bool {
+	if s.past {
+		s.mu.Lock()
+		s.broken = s.explain(err)
+		s.mu.Unlock()
+	}
+	return s.past
 }
 
 // create makes the database. It comes to be under its name with all that it has at first, so

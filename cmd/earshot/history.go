@@ -37,17 +37,15 @@ func openArchive(p *process, c *cli.Context) (*archive, error) {
 		return nil, err
 	}
 	a := &archive{p: p, me: chat.Person{Key: identity.Key(), Name: cfg.Name}, book: &app.Book{}}
-	if a.store, err = store.Open(cfg.Dir); err != nil {
+	if a.store, err = store.OpenPast(cfg.Dir); err != nil {
 		return nil, err
 	}
 	for _, file := range a.store.Damaged() {
 		p.notice(file+": part of what was said or heard can't be read", "all else is in the history; remove the file when you don't need it")
 	}
 	a.store.CatchUp()
-	if _, err = a.store.Expire(time.Now()); err == nil {
-		err = a.book.Read(a.store)
-	}
-	if err != nil {
+	_, _ = a.store.Expire(time.Now()) // or on a full disk it has to be seen another time
+	if err := a.book.Read(a.store); err != nil {
 		_ = a.store.Close()
 		return nil, err
 	}
