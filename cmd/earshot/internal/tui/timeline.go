@@ -367,7 +367,11 @@ func (t *timeline) body(i int) *laid {
 		text += " " + mark
 		spans = append(spans, span{from: from + 1, to: len(text), style: style, whole: l.State != app.Failed})
 	}
-	b := &laid{line: *l, last: last, rows: t.cells.layout(text, t.width-t.gutterWidth(), t.width, spans)}
+	rows := t.cells.layout(text, t.width-t.gutterWidth(), t.width, spans)
+	if rows[0].full && !t.narrow() { // it leaves no room for who says it
+		rows = append([]row{{}}, rows...)
+	}
+	b := &laid{line: *l, last: last, rows: rows}
 	if t.laid == nil {
 		t.laid = map[int64]*laid{}
 	}

@@ -127,6 +127,25 @@ func TestTimelineInAnySize(t *testing.T) {
 	}
 }
 
+// An address wider than the column of texts leaves who says it, and when, above itself.
+func TestWideAddressHasItsAuthor(t *testing.T) {
+	onStage(t, func(g *stage) {
+		g.sees(bob, carol)
+		g.press("down")
+		url := "https://example.org/" + strings.Repeat("x", 30)
+		g.says(bob, "look at this")
+		g.saysIn("#here", carol, "elsewhere")
+		g.says(bob, url)
+		g.say(url)
+		if frame := g.frame(80, 24); strings.Count(frame, "│"+url) != 2 || !regexp.MustCompile(`│14:57 +ana\n.*│`+url).MatchString(frame) || strings.Count(frame, "14:57") != 3 {
+			t.Errorf("an address stands without its author:\n%s", frame)
+		}
+		if frame := g.frame(58, 24); strings.Count(frame, "14:57") != 3 {
+			t.Errorf("without a list:\n%s", frame)
+		}
+	})
+}
+
 func TestSearchHits(t *testing.T) {
 	tl := &timeline{theme: newTheme(0, unknown), query: "Cab* dr"}
 	text := "the CABLE is in the drawer, İcable"
