@@ -55,6 +55,7 @@ func Commands() []Command {
 // beginning stands for one slash. What comes of it comes as News.
 func (s *Session) Do(line string, c Conv, now time.Time) {
 	s.now = now
+	s.acts++
 	s.remember(line)
 	trimmed := strings.TrimSpace(line)
 	switch {
@@ -199,6 +200,7 @@ func (s *Session) doTo(_ Conv, args string, now time.Time) {
 	}
 	s.Tell("calling " + q.Arg)
 	s.calling++
+	since := s.acts
 	s.job(func(ctx context.Context) func(time.Time) {
 		limited, cancel := context.WithTimeout(ctx, openFor)
 		defer cancel()
@@ -219,7 +221,7 @@ func (s *Session) doTo(_ Conv, args string, now time.Time) {
 				s.refuse(s.explain(err))
 			default:
 				s.link(s.contact(person), now)
-				s.Turn(Conv{Key: person.Key}, now)
+				s.turnLate(Conv{Key: person.Key}, since, "% answers", now)
 			}
 		}
 	})
@@ -307,12 +309,14 @@ func (s *Session) doSearch(c Conv, args string, _ time.Time) {
 		s.refuse("search for what? /search WORDS")
 		return
 	}
-	s.Search(c, args)
+	s.search(c, args, true)
 }
 
 // Search finds words in a conversation, with the zero Conv in all. News of what was
 // Found follows. It finds nothing where nothing is kept.
-func (s *Session) Search(c Conv, words string) {
+func (s *Session) Search(c Conv, words string) { s.search(c, words, false) }
+
+func (s *Session) search(c Conv, words string, typed bool) {
 	if s.store == nil {
 		return
 	}
@@ -327,7 +331,7 @@ func (s *Session) Search(c Conv, words string) {
 				s.refuse(s.explain(err))
 				return
 			}
-			found := News{Kind: Found, Conv: c, Text: clean.Line(words)}
+			found := News{Kind: Found, Conv: c, Text: clean.Line(words), Typed: typed}
 			for _, m := range all {
 				if m.Room != "" {
 					who := s.room(RoomName(m.Room))

@@ -102,7 +102,8 @@ func (s *Session) doJoin(_ Conv, args string, _ time.Time) {
 	case err != nil:
 		s.refuse(err.Error())
 	case rest == "" || name == room.Here:
-		s.enter(chat.Membership{Name: name})
+		s.calling++
+		s.enter(chat.Membership{Name: name}, s.acts)
 	case rest == "private":
 		s.passFor = name
 		s.news = append(s.news, News{Kind: Asked, Text: "passphrase of " + s.Label(Conv{Room: name})})
@@ -122,23 +123,26 @@ func (s *Session) Answer(secret string) {
 		s.refuse("without a passphrase you aren't in " + s.Label(Conv{Room: name}))
 		return
 	}
+	s.calling++
+	since := s.acts
 	s.job(func(context.Context) func(time.Time) {
 		key := room.DeriveKey(name, secret)
-		return func(time.Time) { s.enter(chat.Membership{Name: name, Key: key}) }
+		return func(time.Time) { s.enter(chat.Membership{Name: name, Key: key}, since) }
 	})
 }
 
-// enter joins a room, and shows it.
-func (s *Session) enter(m chat.Membership) {
+// enter joins a room, and shows it. The call is counted already.
+func (s *Session) enter(m chat.Membership, since int) {
 	s.job(func(context.Context) func(time.Time) {
 		err := s.join(m)
 		return func(now time.Time) {
+			s.calling--
 			if s.counted = false; err != nil {
 				s.refuse(s.explain(err))
 				return
 			}
 			s.count()
-			s.Turn(Conv{Room: m.Name}, now)
+			s.turnLate(Conv{Room: m.Name}, since, "you are in %", now)
 			s.survey(func() {})
 		}
 	})

@@ -154,3 +154,27 @@ func TestRoomCommands(t *testing.T) {
 		}
 	}
 }
+
+// What is typed after /join is for the room: it waits until that is joined. Who has said
+// something else meanwhile isn't taken there.
+func TestJoiningIsWaitedFor(t *testing.T) {
+	d := newDesk(t)
+	d.sees(ana, discovery.Up)
+	d.types("/to ana")
+	d.Do("/join #den private", d.Current(), d.now)
+	d.Answer("secret")
+	if !d.Calling() {
+		t.Error("the next line would be for ana")
+	}
+	d.work()
+	if d.Calling() || d.Current().Room != "#den" {
+		t.Errorf("calling: %v, shown: %v", d.Calling(), d.Current())
+	}
+	d.types("/to ana")
+	d.told()
+	d.Do("/join #dev", d.Current(), d.now)
+	d.Say(d.Current(), "hello", d.now)
+	if d.work(); d.Current().Key != ana.Key || d.told() != "you are in #dev: /to #dev\n" {
+		t.Errorf("shown: %v", d.Current())
+	}
+}

@@ -12,8 +12,21 @@ import (
 	"earshot/chat/store"
 )
 
+// turnLate shows a conversation that was asked for, unless the person has done something
+// since, or is about to: that was for the one shown.
+func (s *Session) turnLate(conv Conv, since int, how string, now time.Time) {
+	if s.busy || s.acts != since {
+		c := s.about(conv)
+		said := strings.Replace(how, "%", s.Label(conv), 1)
+		s.Tell(said + ": /to " + c.arg)
+		return
+	}
+	s.Turn(conv, now)
+}
+
 // Turn shows another conversation; the zero Conv none.
 func (s *Session) Turn(conv Conv, now time.Time) {
+	s.acts++
 	if s.current != nil {
 		s.watch(s.current, false)
 		s.current.past = lines{}
@@ -160,6 +173,7 @@ func (s *Session) End(conv Conv) {
 
 // Say says text in a conversation. What can't be sent is shown as failed.
 func (s *Session) Say(conv Conv, raw string, now time.Time) {
+	s.acts++
 	c := s.contacts[conv]
 	switch {
 	case c == nil || strings.TrimSpace(raw) == "":

@@ -64,7 +64,9 @@ type Session struct {
 	unproven map[string]discovery.Peer // who is visible without an identity, by row
 	current  *contact                  // whose conversation is shown
 	attended bool                      // and read
-	calling  int                       // addresses that haven't answered yet
+	calling  int                       // addresses that haven't answered yet, and rooms being joined
+	busy     bool                      // somebody is in the midst of something
+	acts     int                       // how often somebody has done something
 
 	n       int64 // of the last line
 	version uint64
@@ -116,6 +118,7 @@ type News struct {
 	Notify bool   // Said: worth a sign to somebody who looks elsewhere
 	Failed bool   // Told: what was asked wasn't done
 	Hits   []Hit
+	Typed  bool // Found: by the command
 }
 
 // Hit is a line found.
@@ -392,9 +395,13 @@ func (s *Session) refuse(text string) {
 	s.news = append(s.news, News{Kind: Told, Text: text, Failed: true})
 }
 
-// Calling reports whether somebody is being called by address, whom what is typed next
-// may be for.
+// Calling reports whether somebody is being called by address, or a room joined, that what
+// is typed next may be for.
 func (s *Session) Calling() bool { return s.calling > 0 }
+
+// Busy says whether somebody is in the midst of something, such as a line half typed. What
+// answers late doesn't take the place of it then.
+func (s *Session) Busy(on bool) { s.busy = on }
 
 // Undelivered returns what was said in this process and isn't known to be delivered,
 // each as a Line in its conversation.

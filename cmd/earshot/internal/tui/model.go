@@ -63,6 +63,7 @@ type model struct {
 	toldBad  bool
 	offers   offers
 	sheet    page
+	waiting  func() // shows what would take the keyboard from somebody who types
 	switcher switcher
 	search   search
 	toHit    *app.Hit // to jump to, in the conversation that is turned to
@@ -203,6 +204,13 @@ func (m *model) settle(now time.Time) (changed bool) {
 	for _, job := range m.s.Jobs() {
 		m.cmds = append(m.cmds, m.work(job))
 	}
+	if show := m.waiting; show != nil && !m.busy() {
+		if m.waiting, changed = nil, true; m.told == showsLater {
+			m.told = ""
+		}
+		show()
+	}
+	m.s.Busy(m.busy())
 	m.s.Attend(m.focused && m.timeline.follow && m.mode == talking && !m.s.Current().IsZero())
 	rows, empty := m.s.Rows(), m.s.Empty()
 	if changed = changed || empty != m.empty || !slices.Equal(rows, m.rows); changed {
@@ -210,6 +218,21 @@ func (m *model) settle(now time.Time) (changed bool) {
 	}
 	return changed
 }
+
+// busy reports whether keys are for something that an answer, come late, mustn't take them from.
+func (m *model) busy() bool { return m.mode != talking || m.input.text != "" }
+
+// take shows something that keys go to, once nothing else is under way.
+func (m *model) take(show func()) {
+	if !m.busy() {
+		show()
+		return
+	}
+	m.waiting = show
+	m.told, m.toldBad = showsLater, false
+}
+
+const showsLater = "the answer is shown once nothing is being typed"
 
 // heard takes a piece of news.
 func (m *model) heard(n app.News, now time.Time) {
@@ -239,12 +262,11 @@ func (m *model) heard(n app.News, now time.Time) {
 	}
 }
 
-// turned shows another conversation.
+// turned shows another conversation. What else is open stays so.
 func (m *model) turned(conv app.Conv) {
 	m.timeline.show(m.s.Lines(conv))
 	m.input.set(m.s.Draft(conv))
 	m.typed = len(m.s.Typed())
-	m.mode = talking
 	m.told = ""
 	m.offers = offers{}
 	m.search = search{}
@@ -260,8 +282,10 @@ func (m *model) turned(conv app.Conv) {
 func (m *model) tell(text string, bad bool) {
 	rows := m.texts(text, m.paneWidth()-2)
 	if len(rows) > m.bodyHeight()/2 {
-		m.sheet = page{title: "earshot", rows: rows}
-		m.mode = reading
+		m.take(func() {
+			m.sheet = page{title: "earshot", rows: rows}
+			m.mode = reading
+		})
 		return
 	}
 	m.told, m.toldBad = text, bad

@@ -52,10 +52,14 @@ func (m *model) found(n app.News) {
 		return
 	}
 	asked := strings.TrimSuffix(n.Text, "*")
-	if m.mode == searching && asked != clean.Line(strings.TrimSpace(m.search.query.text)) {
-		return // meanwhile something else is asked
-	}
-	if m.mode != searching {
+	switch {
+	case n.Conv != m.s.Current(), m.mode == searching && asked != clean.Line(strings.TrimSpace(m.search.query.text)),
+		m.mode != searching && !n.Typed: // meanwhile something else is asked, or nothing any more
+		return
+	case m.mode != searching && m.busy():
+		m.take(func() { m.found(n) })
+		return
+	case m.mode != searching:
 		m.openSearch()
 		m.search.query.set(asked)
 		m.timeline.find(asked)

@@ -59,9 +59,13 @@ type node struct {
 	members map[string][]chat.Person // of the rooms that I am in
 	keys    map[string]bool          // which are private
 	had     int                      // how many have what was said last in #here
+	answers chan chat.Person         // who is called by address
 }
 
 func (n *node) Open(_ context.Context, t chat.Target) (chat.Person, error) {
+	if t.Addrs != nil {
+		return <-n.answers, nil
+	}
 	return chat.Person{Key: t.Key}, nil
 }
 
@@ -124,7 +128,7 @@ func onKeptStage(t *testing.T, kept bool, f func(*stage)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(14*time.Hour + 57*time.Minute)
-		g := &stage{t: t, node: &node{members: map[string][]chat.Person{}, keys: map[string]bool{}}, msgs: make(chan tea.Msg, 10000)}
+		g := &stage{t: t, node: &node{members: map[string][]chat.Person{}, keys: map[string]bool{}, answers: make(chan chat.Person)}, msgs: make(chan tea.Msg, 10000)}
 		book := &app.Book{}
 		if kept {
 			var err error

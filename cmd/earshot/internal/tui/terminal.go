@@ -142,7 +142,7 @@ func (m *model) click(at tea.Mouse) {
 	y := at.Y - 1 // below the bar
 	inList := at.X < m.listWidth() || m.listWidth() == 0 && m.s.Current().IsZero()
 	switch {
-	case at.Button != tea.MouseLeft || m.mode == reading || m.mode == asking || y < 0 || y >= m.bodyHeight():
+	case at.Button != tea.MouseLeft || m.mode == reading || m.mode == asking || m.mode == hiding || y < 0 || y >= m.bodyHeight():
 	case m.mode == switching && at.X >= m.listWidth():
 		if i := max(0, m.switcher.at-m.bodyHeight()+1) + y; i < len(m.switcher.found) {
 			m.turn(m.switcher.found[i])
