@@ -138,10 +138,11 @@ func TestPlain(t *testing.T) {
 	ana.sees("Bobby from work is verified")
 	ana.sees("Bobby from work\u2714> ")
 	ana.types("\x1b[200~/one\n  two\nthree\x1b[201~\r")
-	ana.sees("2 lines pasted")
+	ana.sees("3 lines pasted")
 	ana.sees("delivered: ")
 	bob.sees("ana: /one\r\n      two\r\n    three")
-	ana.types("\x1b[200~never\nsaid\x1b[201~\x15/cancel\r")
+	ana.types("\x1b[200~never\nsaid\x1b[201~/cancel\r")
+	ana.sees("2 lines pasted")
 	ana.sees("nothing was said")
 
 	bob.types("/name robert\r")

@@ -17,14 +17,15 @@ import (
 
 const (
 	ctrlC = 3
-	// maxLine is where x/term stops taking characters, without a word.
+	// maxLine is at how many characters x/term takes no further one, without a word; from
+	// there on it does.
 	maxLine = 4096
 )
 
 // Line is what was typed before Enter.
 type Line struct {
 	Text    string
-	Pasted  bool   // all of it: to be taken literally
+	Pasted  bool   // its end, in a paste of several lines: to be taken literally
 	Refused string // why it can't be taken; for those who have lines from elsewhere
 	Err     error  // io.EOF: Ctrl-D on an empty line, or the terminal is gone
 }
@@ -46,8 +47,11 @@ type Console struct {
 	answered  chan struct{}
 	closed    chan struct{}
 
-	buf  [256]byte // read ahead of the editor
-	rest []byte    // of buf
+	buf    [256]byte // read ahead of the editor
+	rest   []byte    // of buf
+	last   byte      // that the editor got
+	paste  paste
+	pasted bool // the line that the editor gets the end of
 
 	mu      sync.Mutex
 	hidden  string // the prompt for a line that isn't to be seen
@@ -102,12 +106,11 @@ func (c *Console) Read(prompt string) <-chan Line {
 	go func() {
 		for {
 			text, err := c.read()
-			pasted := errors.Is(err, term.ErrPasteIndicator)
-			if pasted {
-				err = nil
+			if errors.Is(err, term.ErrPasteIndicator) {
+				err = nil // that of our own knows more
 			}
 			select {
-			case c.lines <- Line{Text: text, Pasted: pasted, Err: err}:
+			case c.lines <- Line{Text: text, Pasted: c.pasted, Err: err}:
 			case <-c.closed:
 				return
 			}
@@ -237,8 +240,8 @@ func (c *Console) resize() {
 // key sees every key that the editor has no use for.
 func (c *Console) key(line string, pos int, key rune) (string, int, bool) {
 	if key != '\t' {
-		if utf8.RuneCountInString(line) >= maxLine {
-			fmt.Fprint(c.out, "\a")
+		if utf8.RuneCountInString(line) == maxLine && key >= ' ' && utf8.ValidRune(key) {
+			return line[:pos] + string(key) + line[pos:], pos + utf8.RuneLen(key), true
 		}
 		return "", 0, false
 	}
@@ -279,29 +282,74 @@ func (in *input) Read(b []byte) (int, error) {
 	c.mu.Lock()
 	c.flush() // an Enter that gave no line
 	c.mu.Unlock()
-	for len(c.rest) == 0 {
-		n, err := c.in.Read(c.buf[:])
-		if err != nil {
-			return 0, err
+	n, ended := 0, false
+	for n == 0 {
+		if len(c.rest) == 0 {
+			got, err := c.in.Read(c.buf[:])
+			if err != nil {
+				return 0, err
+			}
+			c.rest = c.buf[:got]
+			for i := bytes.IndexByte(c.rest, ctrlC); i >= 0; i = bytes.IndexByte(c.rest, ctrlC) {
+				c.interrupt()
+				c.rest = c.rest[i+1:]
+			}
 		}
-		c.rest = c.buf[:n]
-		for i := bytes.IndexByte(c.rest, ctrlC); i >= 0; i = bytes.IndexByte(c.rest, ctrlC) {
-			c.interrupt()
-			c.rest = c.rest[i+1:]
-		}
+		n, ended = in.line(b)
 	}
-	n := min(len(c.rest), len(b))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.resize()
-	if i := bytes.IndexAny(c.rest[:n], "\r\n"); i >= 0 {
-		if c.rest[i] == '\r' && i+1 < n && c.rest[i+1] == '\n' {
-			i++
-		}
-		n = i + 1
-		c.held = true
-	}
-	copy(b, c.rest[:n])
-	c.rest = c.rest[n:]
+	c.held = ended
 	return n, nil
+}
+
+// line moves what was read into b, up to the end of a line.
+func (in *input) line(b []byte) (n int, ended bool) {
+	for len(in.rest) > 0 && n < len(b) {
+		char, last := in.rest[0], in.last
+		in.rest, in.last = in.rest[1:], char
+		if char == '\n' && last == '\r' {
+			continue
+		}
+		b[n] = char
+		n++
+		if char == '\r' || char == '\n' {
+			in.pasted = in.paste.took(char)
+			return n, true
+		}
+		if in.paste.took(char) { // its last line, which has no end: or it would be edited alone
+			in.rest = append([]byte{'\r'}, in.rest...)
+		}
+	}
+	return n, false
+}
+
+// paste follows what is pasted, between ESC[200~ and ESC[201~.
+type paste struct {
+	on, broken bool
+	ends       bool    // with a line that has no end
+	since      int     // bytes since a line began
+	last       [6]byte // of all
+}
+
+// took takes the next byte, and reports whether that ends a pasted line, or all that was
+// pasted in the midst of one, of several.
+func (p *paste) took(char byte) bool {
+	copy(p.last[:], p.last[1:])
+	p.last[len(p.last)-1] = char
+	p.since++
+	switch string(p.last[:]) {
+	case "\x1b[200~":
+		*p = paste{on: true}
+	case "\x1b[201~":
+		p.on, p.ends = false, p.broken && p.since > len(p.last)
+		return p.ends
+	}
+	if char != '\r' && char != '\n' {
+		return false
+	}
+	pasted := p.on || p.ends
+	p.broken, p.ends, p.since = true, false, 0
+	return pasted
 }

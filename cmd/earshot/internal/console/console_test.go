@@ -109,6 +109,53 @@ func TestInterruptAndPaste(t *testing.T) {
 	}
 }
 
+// All lines of a paste are pasted, in whatever pieces they come: also the first where
+// something stood before it, and the last, which has no end.
+func TestPastedLines(t *testing.T) {
+	for _, piece := range []int{1, 3, 7, 100} {
+		keys, typist := io.Pipe()
+		c := New(keys, newScreen(), func() {})
+		lines := c.Read("> ")
+		go func() {
+			all := "so \x1b[200~one\r\n\r\nthree\x1b[201~/cancel\r\x1b[200~alone\x1b[201~\r\x1b[200~with an end\n\x1b[201~\r"
+			for i := 0; i < len(all); i += piece {
+				_, _ = io.WriteString(typist, all[i:min(len(all), i+piece)])
+			}
+		}()
+		for _, want := range []Line{
+			{Text: "so one", Pasted: true},
+			{Pasted: true},
+			{Text: "three", Pasted: true},
+			{Text: "/cancel"},
+			{Text: "alone"},
+			{Text: "with an end", Pasted: true},
+			{},
+		} {
+			if line := <-lines; line != want {
+				t.Errorf("in pieces of %d: got %+v, want %+v", piece, line, want)
+			}
+			c.Answer()
+		}
+		c.Close()
+	}
+}
+
+// Nothing is cut, however much is typed or pasted.
+func TestLongLines(t *testing.T) {
+	for _, around := range []string{"%", "\x1b[200~%\x1b[201~"} {
+		for _, want := range []string{strings.Repeat("x", 4096) + "y", strings.Repeat("word ", 900), strings.Repeat("漢", 5000)} {
+			keys, typist := io.Pipe()
+			c := New(keys, newScreen(), func() {})
+			lines := c.Read("> ")
+			go func() { _, _ = io.WriteString(typist, strings.Replace(around, "%", want, 1)+"\r") }()
+			if line := <-lines; line.Text != want {
+				t.Errorf("%d bytes of %d arrived, by %q", len(line.Text), len(want), around)
+			}
+			c.Close()
+		}
+	}
+}
+
 func TestComplete(t *testing.T) {
 	names := []string{"ana", "anna", "żółw", "żółty"}
 	for typed, want := range map[string]string{
