@@ -125,6 +125,16 @@ func (l *lines) at(n int64) *Line {
 	return &all[i]
 }
 
+// remove takes a line away.
+func (l *lines) remove(n int64) {
+	all := l.all()
+	if i := slices.IndexFunc(all, func(line Line) bool { return line.N == n }); i >= 0 {
+		l.bytes -= len(all[i].Text)
+		delete(l.byID, lineID{all[i].Out, all[i].ID})
+		l.buf = slices.Delete(l.buf, l.head+i, l.head+i+1)
+	}
+}
+
 // trim forgets the oldest lines beyond a number and a size.
 func (l *lines) trim(count, bytes int) {
 	for len(l.all()) > 1 && (len(l.all()) > count || l.bytes > bytes) {

@@ -157,17 +157,17 @@ func TestFailureAndRetry(t *testing.T) {
 	d.types("two")
 	d.refuses = nil
 	d.types("/retry")
-	d.want(ana, "> one (failed: said again)", "> two (queued)", "> one (sent)")
-	line := d.Lines(d.Current())[1]
+	d.want(ana, "> two (queued)", "> one (sent)")
+	line := d.Lines(d.Current())[0]
 	if err := d.store.Cancel(line.ID, 2); err != nil {
 		t.Fatal(err)
 	}
 	d.now = d.now.Add(2 * time.Second)
 	d.Tick(d.now)
 	d.work()
-	d.want(ana, "> one (failed: said again)", "> two (failed: they weren't seen for 7 days)", "> one (sent)")
+	d.want(ana, "> two (failed: they weren't seen for 7 days)", "> one (sent)")
 	d.types("/retry")
-	if s := d.Lines(d.Current())[1].State; s != Sent {
+	if s := d.Lines(d.Current())[0].State; s != Sent {
 		t.Errorf("after a retry it is %v", s)
 	}
 	if got := len(d.Undelivered()); got != 2 {
@@ -187,15 +187,22 @@ func TestNothingKept(t *testing.T) {
 	d.refuses = chat.ErrNoAddress
 	d.types("/to ana")
 	d.types("one")
+	d.types("another")
 	d.refuses = nil
+	d.types("/retry") // the newest that has failed, then the one before
 	d.types("/retry")
+	d.told()
+	if d.types("/retry"); d.told() != "nothing has failed here\n" {
+		t.Error("something has failed still")
+	}
 	d.hears(ana, "two")
-	d.event(chat.Delivered, ana, d.Lines(d.Current())[2].ID)
+	for _, i := range []int{1, 2} {
+		d.event(chat.Delivered, ana, d.Lines(d.Current())[i].ID)
+	}
 	d.types("/search one")
 	d.types("/rename ana anna")
 	d.SetDraft(d.Current(), "half")
-	d.want(ana, "* ana doesn't answer; what you write is delivered when they are back",
-		"> one (failed: said again)", "> one (delivered)", "* ana is back", "* first contact with ana (aeaaaa)", "ana: two")
+	d.want(ana, "* ana doesn't answer", "> another (delivered)", "> one (delivered)", "* ana is back", "* first contact with ana (aeaaaa)", "ana: two")
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}

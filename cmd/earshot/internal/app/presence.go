@@ -42,6 +42,9 @@ func (s *Session) Saw(e discovery.Event, now time.Time) {
 	}
 	if was != (c.addrs >= 0) {
 		s.passes(e.Change, c.conv, s.Label(c.conv))
+		if !was {
+			s.back(c, now)
+		}
 	}
 	if c.addrs < 0 {
 		s.prune(c)

@@ -223,7 +223,7 @@ func (s *Session) reason(err error) string {
 }
 
 // Retry says a failed line again, by its number; 0: the last one of the conversation.
-// It reports whether there was one.
+// What was never kept is said anew, at the end. It reports whether there was one.
 func (s *Session) Retry(conv Conv, n int64, now time.Time) bool {
 	c := s.contacts[conv]
 	if c == nil {
@@ -234,23 +234,19 @@ func (s *Session) Retry(conv Conv, n int64, now time.Time) bool {
 		if n == 0 {
 			all := l.all()
 			for i := range slices.Backward(all) {
-				if all[i].State == Failed {
+				if s.again(&all[i]) {
 					line = &all[i]
 					break
 				}
 			}
 		}
-		if line == nil || line.State != Failed {
+		if line == nil || !s.again(line) {
 			continue
 		}
-		if line.raw != "" {
-			raw := line.raw
-			line.raw, line.Reason = "", "said again"
+		if raw := line.raw; raw != "" {
+			l.remove(line.N)
 			s.Say(conv, raw, now)
 			return true
-		}
-		if s.store == nil {
-			return false
 		}
 		if err := s.store.Retry(line.ID, now); err != nil {
 			s.refuse(s.explain(err))
@@ -263,6 +259,11 @@ func (s *Session) Retry(conv Conv, n int64, now time.Time) bool {
 		return true
 	}
 	return false
+}
+
+// again reports whether a line has failed, and can be said again.
+func (s *Session) again(l *Line) bool {
+	return l.State == Failed && (l.raw != "" || s.store != nil && l.ID != chat.MessageID{})
 }
 
 // Typing tells whom the conversation is with that I write, unless that is turned off. Call

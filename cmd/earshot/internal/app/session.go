@@ -318,17 +318,20 @@ func (s *Session) note(c *contact, text string, now time.Time) {
 
 // link notes that somebody is there.
 func (s *Session) link(c *contact, now time.Time) {
-	back := c.away
-	c.linked, c.away = true, false
-	if back && c.opened {
-		s.note(c, s.Label(c.conv)+" is back", now)
-	}
-	if back || len(c.undone) > 0 {
-		s.restate(c)
-	}
+	c.linked = true
+	s.back(c, now)
+	s.restate(c)
 }
 
-// Later is said of those who are gone.
+// back notes that somebody who was gone isn't any more.
+func (s *Session) back(c *contact, now time.Time) {
+	if c.away && c.opened {
+		s.note(c, s.Label(c.conv)+" is back", now)
+	}
+	c.away = false
+}
+
+// Later is said of those who are gone, where it is kept.
 const Later = "what you write is delivered when they are back"
 
 // unlink notes that somebody is gone.
@@ -337,7 +340,10 @@ func (s *Session) unlink(c *contact, how string, now time.Time) {
 	c.linked, c.away = false, true
 	c.typingUntil = time.Time{}
 	if gone && c.opened {
-		s.note(c, s.Label(c.conv)+" "+how+"; "+Later, now)
+		if how = s.Label(c.conv) + " " + how; s.store != nil {
+			how += "; " + Later
+		}
+		s.note(c, how, now)
 	}
 	s.restate(c)
 }

@@ -373,3 +373,27 @@ func TestUnread(t *testing.T) {
 		t.Errorf("after a restart %d of bob's are unread", n)
 	}
 }
+
+// Whoever left and is seen again is there again, whether the conversation is open or not.
+func TestSeenAgain(t *testing.T) {
+	d := newDesk(t)
+	d.hears(bob, "hello") // never opened
+	for _, p := range []chat.Person{ana, bob} {
+		d.sees(p, discovery.Up)
+	}
+	d.types("/to ana")
+	d.event(chat.Met, ana, chat.MessageID{})
+	for _, p := range []chat.Person{ana, bob} {
+		d.event(chat.Left, p, chat.MessageID{})
+		d.sees(p, discovery.Down)
+		if r := d.row(p); !r.Away || r.Present {
+			t.Errorf("gone: %+v", r)
+		}
+		d.sees(p, discovery.Up)
+		if r := d.row(p); r.Away || !r.Present {
+			t.Errorf("back: %+v", r)
+		}
+	}
+	d.want(ana, "* ana doesn't answer; what you write is delivered when they are back", "* ana is back",
+		"* ana has left; what you write is delivered when they are back", "* ana is back")
+}
