@@ -141,10 +141,8 @@ func (m *model) Update(msg tea.Msg) (same tea.Model, cmd tea.Cmd) {
 		return m, tea.Quit
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
-		if m.mode == reading && m.sheet.second > 0 {
-			top := m.sheet.top
-			m.sheet = m.help()
-			m.sheet.top = top
+		if m.mode == reading {
+			m.sheet.rows = m.sheet.lay()
 		}
 	case tea.ColorProfileMsg:
 		m.profile = msg.Profile
@@ -254,7 +252,7 @@ func (m *model) heard(n app.News, now time.Time) {
 		m.found(n)
 	case app.Helped:
 		m.openHelp()
-		m.sheet.top = m.sheet.second
+		m.sheet.top = len(m.sheet.rows) - len(m.commands())
 	case app.Asked:
 		m.mode, m.secret, m.asked = hiding, editor{}, n.Text
 	case app.Quit:
@@ -280,12 +278,8 @@ func (m *model) turned(conv app.Conv) {
 
 // tell shows what answers a command: below the conversation, or on a page of its own.
 func (m *model) tell(text string, bad bool) {
-	rows := m.texts(text, m.paneWidth()-2)
-	if len(rows) > m.bodyHeight()/2 {
-		m.take(func() {
-			m.sheet = page{title: "earshot", rows: rows}
-			m.mode = reading
-		})
+	if len(m.texts(text, m.paneWidth()-2)) > m.bodyHeight()/2 {
+		m.take(func() { m.open("earshot", func() []string { return m.texts(text, m.width) }) })
 		return
 	}
 	m.told, m.toldBad = text, bad

@@ -12,10 +12,16 @@ import (
 
 // page is a text that takes the whole screen, and is scrolled.
 type page struct {
-	title  string
-	rows   []string
-	top    int
-	second int // row of the second part
+	title string
+	lay   func() []string // for the screen as it is
+	rows  []string
+	top   int
+}
+
+// open shows a page.
+func (m *model) open(title string, lay func() []string) {
+	m.sheet = page{title: title, lay: lay, rows: lay()}
+	m.mode = reading
 }
 
 func (p *page) scroll(by, height int) {
@@ -123,14 +129,14 @@ func inColumns(sections [][]string, columns, width int) []string {
 }
 
 func (m *model) openHelp() {
-	m.sheet = m.help()
-	m.mode = reading
+	m.open("help", func() []string {
+		return append(append(m.keys.helpPage(&m.cells, m.theme, m.width), ""), m.commands()...)
+	})
 }
 
-func (m *model) help() page {
-	rows := m.keys.helpPage(&m.cells, m.theme, m.width)
-	second := len(rows) + 1
-	rows = append(rows, "", m.theme.title.Underline(true).Render("commands"))
+// commands lists them.
+func (m *model) commands() []string {
+	rows := []string{m.theme.title.Underline(true).Render("commands")}
 	for _, c := range app.Commands() {
 		left := c.Name
 		if c.Args != "" {
@@ -146,7 +152,7 @@ func (m *model) help() page {
 			name = strings.Repeat(" ", indent)
 		}
 	}
-	return page{title: "help", rows: rows, second: second}
+	return rows
 }
 
 func (m *model) pressReading(name, text string, bound []*binding) {

@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -39,16 +38,11 @@ func (m *model) sought() {
 
 // found takes the answer to a search, and goes to the newest hit.
 func (m *model) found(n app.News) {
-	if n.Text == "" { // what was said last, as a text
-		var b strings.Builder
-		for _, h := range n.Hits {
-			who := "--"
-			if !h.Line.Notice {
-				who = m.s.Label(app.Conv{Key: h.Line.From}) + ":"
-			}
-			fmt.Fprintf(&b, "%s %s %s\n", h.Line.At.Local().Format("2006-01-02 15:04"), who, h.Line.Text)
-		}
-		m.tell(strings.TrimSuffix(b.String(), "\n"), false)
+	if n.Text == "" { // what was said last
+		m.take(func() {
+			m.open("log", func() []string { return m.log(n.Hits) })
+			m.sheet.top = len(m.sheet.rows)
+		})
 		return
 	}
 	asked := strings.TrimSuffix(n.Text, "*")
@@ -67,6 +61,23 @@ func (m *model) found(n app.News) {
 	m.search.asked, m.search.hits, m.search.none = asked, n.Hits, len(n.Hits) == 0
 	m.search.at = len(n.Hits) - 1
 	m.jump()
+}
+
+// log lists what was said. Every row of a text but the first begins with blanks, so that none
+// can pass for what somebody else said.
+func (m *model) log(hits []app.Hit) (rows []string) {
+	for _, h := range hits {
+		who := "--"
+		if !h.Line.Notice {
+			who = m.s.Label(app.Conv{Key: h.Line.From}) + ":"
+		}
+		indent := ""
+		for _, row := range m.texts(h.Line.At.Local().Format("2006-01-02 15:04 ")+who+" "+h.Line.Text, m.width-len(clean.Indent)) {
+			rows = append(rows, indent+row)
+			indent = clean.Indent
+		}
+	}
+	return rows
 }
 
 // jump shows the hit.
