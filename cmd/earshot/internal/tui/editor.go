@@ -6,8 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/charmbracelet/x/ansi"
-
-	"earshot/cmd/earshot/internal/clean"
 )
 
 // editor is a text of one or several lines with a cursor in it. It keeps what was typed
@@ -17,6 +15,8 @@ type editor struct {
 	at   int // the cursor, in bytes, before a cluster or at the end
 	cut  string
 	cuts bool // the last action was a cut: what is cut next belongs to it
+
+	shape shape
 }
 
 func (e *editor) set(text string) { e.text, e.at, e.cuts = text, len(text), false }
@@ -192,49 +192,4 @@ func (e *editor) forward(col int) {
 	for at := e.at; e.at < to && utf8.RuneCountInString(e.text[at:e.at]) < col; {
 		e.right()
 	}
-}
-
-// view breaks the text into rows of at most width columns and tells in which row and
-// column the cursor stands. One column of each row stays free for it.
-func (e *editor) view(c *cells, width int) (rows []string, y, x int) {
-	var b strings.Builder
-	used := 0
-	end := func() {
-		rows = append(rows, b.String())
-		b.Reset()
-		used = 0
-	}
-	for at := 0; at < len(e.text); {
-		part := cluster(e.text[at:])
-		if at <= e.at && e.at < at+len(part) {
-			y, x = len(rows), used
-		}
-		at += len(part)
-		if part == "\n" {
-			end()
-			continue
-		}
-		drawn, w := "", 0
-		for shown := clean.Line(part); shown != ""; {
-			one, n, size := c.next(shown)
-			drawn += c.draw(one, n)
-			w += n
-			shown = shown[size:]
-		}
-		if used+w >= width {
-			end()
-			if e.at == at-len(part) {
-				y, x = len(rows), 0
-			}
-		}
-		if w < width {
-			b.WriteString(drawn)
-			used += w
-		}
-	}
-	if e.at == len(e.text) {
-		y, x = len(rows), used
-	}
-	end()
-	return rows, y, x
 }

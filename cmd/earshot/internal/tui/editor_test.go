@@ -70,7 +70,7 @@ func TestEditorView(t *testing.T) {
 	for _, tt := range tests {
 		at := strings.Index(tt.before, "|")
 		e := editor{text: tt.before[:at] + tt.before[at+1:], at: at}
-		rows, y, x := e.view(&cells{}, tt.width)
+		rows, y, x, _ := e.view(&cells{}, tt.width, 10)
 		if !slices.Equal(rows, tt.rows) || y != tt.y || x != tt.x {
 			t.Errorf("%q in %d: %q, cursor %d,%d", tt.before, tt.width, rows, y, x)
 		}
@@ -87,6 +87,7 @@ func FuzzEditor(f *testing.F) {
 		width = 2 + abs(width)%80
 		var e editor
 		e.insert(text)
+		e.view(&cells{}, width, 3)
 		all := []func(*editor){
 			(*editor).left, (*editor).right, (*editor).home, (*editor).end, (*editor).wordLeft, (*editor).wordRight, (*editor).deleteLeft,
 			(*editor).deleteRight, (*editor).cutWordLeft, (*editor).cutWordRight, (*editor).cutToStart, (*editor).cutToEnd, (*editor).yank,
@@ -97,8 +98,13 @@ func FuzzEditor(f *testing.F) {
 			if len(e.text) > 1<<16 {
 				break
 			}
+			got, gy, gx, first := e.view(&cells{}, width, 3)
+			fresh := editor{text: e.text, at: e.at}
+			if want, wy, wx, wasFirst := fresh.view(&cells{}, width, 3); !slices.Equal(got, want) || gy != wy || gx != wx || first != wasFirst {
+				t.Fatalf("%q after a change: %q, cursor %d,%d, want %q, %d,%d", e.text, got, gy, gx, want, wy, wx)
+			}
 		}
-		rows, y, x := e.view(&cells{}, width)
+		rows, y, x, _ := e.view(&cells{}, width, 5)
 		if e.at < 0 || e.at > len(e.text) || y < 0 || y >= len(rows) || x < 0 || x >= width {
 			t.Fatalf("%q: cursor at %d, on the screen %d,%d of %d,%d", e.text, e.at, y, x, len(rows), width)
 		}
@@ -106,6 +112,24 @@ func FuzzEditor(f *testing.F) {
 			if w := ansi.WcWidth.StringWidth(r); w > width {
 				t.Fatalf("%q takes %d of %d columns", r, w, width)
 			}
+		}
+	})
+}
+
+// What a key costs doesn't grow with what stands in the line.
+func TestLongInput(t *testing.T) {
+	onStage(t, func(g *stage) {
+		g.sees(bob)
+		g.press("down")
+		g.m.input.insert(strings.Repeat("漢", 20_000))
+		g.frame(80, 24)
+		before := g.m.input.shape.work
+		for _, key := range []string{"字", "backspace", "left", "字", "ctrl+a", "字", "ctrl+e", "字"} {
+			g.press(key)
+			g.frame(80, 24)
+		}
+		if all := g.m.input.shape.work - before; all > 21_000+8*2000 { // once more to the end, after the change at the start
+			t.Errorf("%d clusters were measured for 8 keys", all)
 		}
 	})
 }

@@ -33,8 +33,7 @@ func (m *model) paneWidth() int {
 
 // inputRows is how many rows the input takes.
 func (m *model) inputRows() int {
-	rows, _, _ := m.input.view(&m.cells, m.width-m.promptWidth())
-	return min(len(rows), max(1, m.height/3))
+	return m.input.rows(&m.cells, m.width-m.promptWidth(), max(1, m.height/3))
 }
 
 // bodyHeight is the rows between the bars.
@@ -390,21 +389,18 @@ func (m *model) foot(v *tea.View, y int) []string {
 		return rows
 	}
 	prompt, used := m.cells.fit(m.prompt(), m.promptWidth())
-	all, cy, cx := e.view(&m.cells, m.width-used)
 	rows := make([]string, m.inputRows())
-	top := max(0, min(cy-len(rows)/2, len(all)-len(rows)))
-	for i := range rows {
-		if top+i < len(all) {
-			rows[i] = strings.Repeat(" ", used) + all[top+i]
-		}
+	seen, cy, cx, first := e.view(&m.cells, m.width-used, len(rows))
+	for i, row := range seen {
+		rows[i] = strings.Repeat(" ", used) + row
 	}
-	if top == 0 {
-		rows[0] = style.Render(prompt) + all[0]
+	if first {
+		rows[0] = style.Render(prompt) + seen[0]
 		if note != "" {
 			rows[0] += "  " + m.theme.dim.Render(note)
 		}
 	}
-	v.Cursor = steady(used+cx, y+cy-top)
+	v.Cursor = steady(used+cx, y+cy)
 	return rows
 }
 
