@@ -194,13 +194,13 @@ func (s *Session) Begin(peers []discovery.Peer, now time.Time) {
 func (s *Session) Heard(e chat.Event, now time.Time) {
 	s.now = now
 	defer func() { s.stale = true }()
-	was := ""
-	if c := s.contacts[Conv{Key: e.Person.Key}]; c != nil {
-		was = c.person.Name
+	was, label := "", ""
+	if c := s.contacts[Conv{Key: e.Person.Key}]; c != nil && c.opened && c.person.Name != e.Person.Name {
+		was, label = c.person.Name, s.Label(c.conv)
 	}
 	c := s.contact(e.Person)
-	if c.opened && was != "" && was != c.person.Name {
-		s.note(c, s.Label(c.conv)+" calls themselves "+clean.Name(c.person.Name)+" now", now)
+	if was != "" && was != c.person.Name {
+		s.note(c, label+" calls themselves "+clean.Name(c.person.Name)+" now", now)
 	}
 	switch e.Kind {
 	case chat.Message:

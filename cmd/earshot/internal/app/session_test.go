@@ -397,3 +397,13 @@ func TestSeenAgain(t *testing.T) {
 	d.want(ana, "* ana doesn't answer; what you write is delivered when they are back", "* ana is back",
 		"* ana has left; what you write is delivered when they are back", "* ana is back")
 }
+
+func TestRenamed(t *testing.T) {
+	d := newDesk(t)
+	d.sees(bob, discovery.Up)
+	d.types("/to bob")
+	d.event(chat.Met, chat.Person{Key: bob.Key, Name: "robert"}, chat.MessageID{})
+	if got := d.shows(bob); !slices.Contains(got, "* bob calls themselves robert now") {
+		t.Errorf("shown: %q", got)
+	}
+}
