@@ -99,3 +99,14 @@ func TestLateHits(t *testing.T) {
 		}
 	})
 }
+
+// What is told stays, though the conversation ends with it.
+func TestToldAtTheEnd(t *testing.T) {
+	onKeptStage(t, true, func(g *stage) {
+		g.sees(bob)
+		g.press("down")
+		if g.say("/block bob"); !g.s.Current().IsZero() || !strings.HasPrefix(g.m.told, "bob is blocked") {
+			t.Errorf("told %q", g.m.told)
+		}
+	})
+}

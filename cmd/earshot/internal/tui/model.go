@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -195,9 +196,17 @@ func (m *model) work(job app.Job) tea.Cmd {
 // settle does what the session wants, tells it what is looked at, and reports whether
 // it has changed.
 func (m *model) settle(now time.Time) (changed bool) {
+	var told []string // together, and after what would close it
+	bad := false
 	for _, n := range m.s.News() {
-		changed = true
-		m.heard(n, now)
+		if changed = true; n.Kind != app.Told {
+			m.heard(n, now)
+			continue
+		}
+		told, bad = append(told, n.Text), bad || n.Failed
+	}
+	if told != nil {
+		m.tell(strings.Join(told, "\n"), bad)
 	}
 	for _, job := range m.s.Jobs() {
 		m.cmds = append(m.cmds, m.work(job))
@@ -244,8 +253,6 @@ func (m *model) heard(n app.News, now time.Time) {
 			}
 			m.ring(from, n.Line.Text, now)
 		}
-	case app.Told:
-		m.tell(n.Text, n.Failed)
 	case app.Turned:
 		m.turned(n.Conv)
 	case app.Found:

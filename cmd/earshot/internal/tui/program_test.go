@@ -105,6 +105,7 @@ func up(p chat.Person) discovery.Event {
 // What is told before the screen opens is laid out for it.
 func TestToldBefore(t *testing.T) {
 	onStage(t, func(g *stage) {
+		g.s.Tell("no network is there")
 		g.s.Tell("you are already here")
 		m, err := newModel(Config{Session: g.s, Settings: app.DefaultSettings()}, colorprofile.ANSI256)
 		if err != nil {
@@ -119,7 +120,7 @@ func TestToldBefore(t *testing.T) {
 			ended <- m.run(ctx, Config{}, tea.WithInput(v.in), tea.WithOutput(v), tea.WithWindowSize(80, 24), tea.WithColorProfile(colorprofile.ANSI256))
 		}()
 		time.Sleep(50 * time.Millisecond)
-		if text, _ := v.take(); !strings.Contains(text, "you are already here") || !strings.Contains(text, "talk with>") {
+		if text, _ := v.take(); !strings.Contains(text, "no network is there") || !strings.Contains(text, "you are already here") || !strings.Contains(text, "talk with>") {
 			t.Errorf("the first frame is %q", text)
 		}
 		stop()
