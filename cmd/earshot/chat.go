@@ -10,7 +10,6 @@ import (
 
 	"earshot/chat"
 	"earshot/cmd/earshot/internal/app"
-	"earshot/cmd/earshot/internal/tui"
 )
 
 func chatCommand(p *process) *cli.Command {
@@ -49,7 +48,7 @@ func chatWith(p *process, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	settings, err := app.ReadSettings(cfg.Dir, tui.CheckKeys)
+	settings, err := p.settings(c, cfg.Dir)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/console"
 	"earshot/cmd/earshot/internal/doctor"
+	"earshot/cmd/earshot/internal/tui"
 )
 
 // manner is how a conversation is shown.
@@ -34,6 +35,15 @@ func (p *process) mannerOf(c *cli.Context) manner {
 		return lines
 	}
 	return piped
+}
+
+// settings reads the configuration. Its keys matter on the screen only.
+func (p *process) settings(c *cli.Context, dir string) (app.Settings, error) {
+	check := tui.CheckKeys
+	if p.mannerOf(c) != screen {
+		check = func(app.Keys) error { return nil }
+	}
+	return app.ReadSettings(dir, check)
 }
 
 // newSession makes the session of who takes part, with those who are visible already.

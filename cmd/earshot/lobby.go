@@ -8,7 +8,6 @@ import (
 
 	"earshot/chat"
 	"earshot/cmd/earshot/internal/app"
-	"earshot/cmd/earshot/internal/tui"
 	"earshot/discovery"
 )
 
@@ -48,7 +47,7 @@ func lobby(p *process, c *cli.Context) error {
 
 // gather takes part, and talks in the manner that fits: where nobody types as pipe does.
 func (p *process) gather(c *cli.Context, cfg app.Config, with app.Conv, pipe func(*app.App) error) error {
-	settings, err := app.ReadSettings(cfg.Dir, tui.CheckKeys)
+	settings, err := p.settings(c, cfg.Dir)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,10 +22,24 @@ const SettingsFile = "config.toml"
 
 // Settings is what the configuration file says.
 type Settings struct {
-	Keys   map[string][]string `toml:"keys"` // those of some actions of the screen
-	Notify Notify              `toml:"notify"`
-	Typing bool                `toml:"typing"` // tell others when I write
+	Keys   Keys   `toml:"keys"`
+	Notify Notify `toml:"notify"`
+	Typing bool   `toml:"typing"` // tell others when I write
 }
+
+// Keys are those of some actions of the screen.
+type Keys map[string]KeyNames
+
+// KeyNames are the keys of an action. A single one may be written without brackets.
+type KeyNames []string
+
+// UnmarshalText reads a single one.
+func (k *KeyNames) UnmarshalText(text []byte) error { *k = KeyNames{string(text)}; return nil }
+
+// KeyError says what is wrong with the keys of an action.
+type KeyError struct{ Action, Text string }
+
+func (e *KeyError) Error() string { return "keys: " + e.Text }
 
 // Notify says what may call somebody who looks elsewhere.
 type Notify struct {
@@ -88,7 +103,7 @@ func (e *SettingsError) Unwrap() error { return e.Err }
 
 // ReadSettings reads the configuration file in the data directory, if there is one.
 // checkKeys says what is wrong with its keys. Errors are [*SettingsError].
-func ReadSettings(dir string, checkKeys func(map[string][]string) error) (Settings, error) {
+func ReadSettings(dir string, checkKeys func(Keys) error) (Settings, error) {
 	path := filepath.Join(dir, SettingsFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +115,7 @@ func ReadSettings(dir string, checkKeys func(map[string][]string) error) (Settin
 	return parseSettings(path, b, checkKeys)
 }
 
-func parseSettings(path string, b []byte, checkKeys func(map[string][]string) error) (Settings, error) {
+func parseSettings(path string, b []byte, checkKeys func(Keys) error) (Settings, error) {
 	s := DefaultSettings()
 	d := toml.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
@@ -110,7 +125,11 @@ func parseSettings(path string, b []byte, checkKeys func(map[string][]string) er
 		if err == nil {
 			return s, nil
 		}
-		return s, &SettingsError{path, keyLine(b, err.Error()), err, "take an action and keys from the list that F1 shows, or leave it out"}
+		line := 0
+		if bad, ok := errors.AsType[*KeyError](err); ok {
+			line = keyLine(b, bad.Action)
+		}
+		return s, &SettingsError{path, line, err, "mend that line, or leave it out; without the screen keys don't matter: earshot --plain"}
 	}
 	e := &SettingsError{Path: path, Err: errors.New(strings.TrimPrefix(err.Error(), "toml: ")), Remedy: "mend that line, or move the file away"}
 	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok {
@@ -124,25 +143,26 @@ func parseSettings(path string, b []byte, checkKeys func(map[string][]string) er
 	return s, e
 }
 
-// keyLine returns on which line stands the action that is wrong, as the text of the
-// error names it; 0 when it isn't found.
-func keyLine(b []byte, wrong string) int {
+// keyLine returns on which line the keys of an action stand; 0 when it isn't found.
+func keyLine(b []byte, action string) int {
 	var p unstable.Parser
 	p.Reset(b)
-	inKeys := false
+	var table []string
 	for p.NextExpression() {
 		e := p.Expression()
-		it := e.Key()
-		if e.Kind != unstable.Table && e.Kind != unstable.KeyValue || !it.Next() {
+		if e.Kind != unstable.Table && e.Kind != unstable.KeyValue {
 			continue
 		}
-		name := string(it.Node().Data)
+		line := 0
+		var name []string
+		for it := e.Key(); it.Next(); {
+			name = append(name, string(it.Node().Data))
+			line = p.Shape(it.Node().Raw).Start.Line
+		}
 		if e.Kind == unstable.Table {
-			inKeys = name == "keys"
-			continue
-		}
-		if inKeys && strings.Contains(wrong, name) {
-			return p.Shape(it.Node().Raw).Start.Line
+			table = name
+		} else if slices.Equal(slices.Concat(table, name), []string{"keys", action}) {
+			return line
 		}
 	}
 	return 0

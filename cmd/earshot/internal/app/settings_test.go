@@ -11,17 +11,17 @@ import (
 
 func TestSettings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), SettingsFile)
-	got, err := ReadSettings(filepath.Dir(path), func(map[string][]string) error { return nil })
+	got, err := ReadSettings(filepath.Dir(path), func(Keys) error { return nil })
 	if err != nil || !got.Typing || !got.Notify.Bell || !got.Notify.Desktop {
 		t.Errorf("without a file: %+v, %v", got, err)
 	}
-	const file = "typing = false\n\n[notify]\nbell = false\nquiet = \"22:00-07:30\"\n\n[keys]\nnext-unread = [\"alt+n\", \"f2\"]\n"
+	const file = "typing = false\n\n[notify]\nbell = false\nquiet = \"22:00-07:30\"\n\n[keys]\nnext-unread = [\"alt+n\", \"f2\"]\nnext = \"f3\"\n"
 	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err = ReadSettings(filepath.Dir(path), func(map[string][]string) error { return nil })
+	got, err = ReadSettings(filepath.Dir(path), func(Keys) error { return nil })
 	if err != nil || got.Typing || got.Notify.Bell || !got.Notify.Desktop || got.Notify.Quiet != (Hours{22 * 60, 7*60 + 30}) ||
-		len(got.Keys["next-unread"]) != 2 {
+		len(got.Keys["next-unread"]) != 2 || len(got.Keys["next"]) != 1 || got.Keys["next"][0] != "f3" {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
@@ -33,13 +33,14 @@ func TestSettingsErrors(t *testing.T) {
 		{"syntax", "typing = \n", "c.toml, line 1: ", "mend that line"},
 		{"type", "\ntyping = 3\n", "c.toml, line 2: ", "mend that line"},
 		{"hours", "[notify]\nquiet = \"at night\"\n", "c.toml, line 2: quiet hours are written like \"22:00-07:00\"", "mend that line"},
-		{"key", "[keys]\nnext = [\"alt+x\"]\nsend = [\"nokey\"]\n", "c.toml, line 3: keys: send: nokey is no key", "F1"},
+		{"key", "[keys]\nnext = [\"alt+x\"]\nsend = [\"nokey\"]\n", "c.toml, line 3: keys: send next: nokey is no key", "mend that line"},
+		{"key of no list", "typing = true\nkeys.send = 3\n", "c.toml, line 2: keys: send next: nokey is no key", "--plain"},
 		{"hostile", "\"\x1b[2J\" = 1\n", "c.toml, line 1: ", "mend"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parseSettings("c.toml", []byte(tt.file), func(keys map[string][]string) error {
+			_, err := parseSettings("c.toml", []byte(tt.file), func(keys Keys) error {
 				if keys["send"] != nil {
-					return errors.New("keys: send: nokey is no key")
+					return &KeyError{"send", "send next: nokey is no key"}
 				}
 				return nil
 			})

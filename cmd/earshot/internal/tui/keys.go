@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"earshot/cmd/earshot/internal/app"
 )
 
 // An action is what a key does.
@@ -104,7 +106,7 @@ type keys struct {
 
 // newKeys changes the key map as the configuration says: the keys of some actions.
 // Errors name what is wrong.
-func newKeys(changed map[string][]string) (*keys, error) {
+func newKeys(changed app.Keys) (*keys, error) {
 	k := &keys{groups: keyMap(), by: map[string][]*binding{}}
 	left := len(changed)
 	var own []*binding // those that the configuration names come first
@@ -117,7 +119,7 @@ func newKeys(changed map[string][]string) (*keys, error) {
 				for _, key := range to {
 					name, err := keyName(key)
 					if err != nil {
-						return nil, fmt.Errorf("keys: %s: %w", b.action, err)
+						return nil, &app.KeyError{Action: string(b.action), Text: fmt.Sprintf("%s: %v", b.action, err)}
 					}
 					b.keys = append(b.keys, name)
 				}
@@ -128,14 +130,14 @@ func newKeys(changed map[string][]string) (*keys, error) {
 	if left > 0 {
 		for name := range changed {
 			if !slices.Contains(actions(k.groups), name) {
-				return nil, fmt.Errorf("keys: there is no action %q; there are: %s", name, strings.Join(actions(k.groups), ", "))
+				return nil, &app.KeyError{Action: name, Text: fmt.Sprintf("there is no action %q; there are: %s", name, strings.Join(actions(k.groups), ", "))}
 			}
 		}
 	}
 	for _, b := range own {
 		for _, key := range b.keys {
 			if other := k.by[key]; other != nil {
-				return nil, fmt.Errorf("keys: %s is given to %s and to %s", key, other[0].action, b.action)
+				return nil, &app.KeyError{Action: string(b.action), Text: fmt.Sprintf("%s is given to %s and to %s", key, other[0].action, b.action)}
 			}
 			k.by[key] = []*binding{b}
 		}
@@ -157,7 +159,7 @@ func newKeys(changed map[string][]string) (*keys, error) {
 	}
 	for _, needed := range []action{"send", "clear"} {
 		if b := k.binding(needed); len(b.keys) == 0 {
-			return nil, fmt.Errorf("keys: %s has no key", needed)
+			return nil, &app.KeyError{Action: string(needed), Text: string(needed) + " has no key"}
 		}
 	}
 	return k, nil
@@ -165,7 +167,7 @@ func newKeys(changed map[string][]string) (*keys, error) {
 
 // CheckKeys returns what is wrong with the `keys` section of a configuration: names of
 // actions, each with its keys.
-func CheckKeys(changed map[string][]string) error {
+func CheckKeys(changed app.Keys) error {
 	_, err := newKeys(changed)
 	return err
 }

@@ -9,6 +9,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
+
+	"earshot/cmd/earshot/internal/app"
 )
 
 func TestKeyMapHasNoDoubles(t *testing.T) {
@@ -29,20 +31,20 @@ func TestKeyMapHasNoDoubles(t *testing.T) {
 func TestChangedKeys(t *testing.T) {
 	tests := []struct {
 		name    string
-		changed map[string][]string
+		changed app.Keys
 		wrong   string // empty: nothing is
 		key     string
 		does    action
 	}{
-		{"another key", map[string][]string{"search": {"Ctrl+S"}}, "", "ctrl+s", "search"},
-		{"several, in any order", map[string][]string{"search": {"Shift-Alt-Q", "F5"}}, "", "alt+shift+q", "search"},
-		{"one that was another's", map[string][]string{"search": {"ctrl+k"}}, "", "ctrl+k", "search"},
-		{"a page key", map[string][]string{"next": {"PageDown"}}, "", "pgdown", "next"},
-		{"no action", map[string][]string{"serch": {"ctrl+s"}}, `keys: there is no action "serch"`, "", ""},
-		{"no key", map[string][]string{"search": {"ctrl+foo"}}, `keys: search: "ctrl+foo" is not a key`, "", ""},
-		{"a letter", map[string][]string{"search": {"s"}}, `keys: search: "s" is needed for writing`, "", ""},
-		{"twice", map[string][]string{"search": {"f5"}, "next": {"f5"}}, "keys: f5 is given to", "", ""},
-		{"none to send with", map[string][]string{"send": {}}, "keys: send has no key", "", ""},
+		{"another key", app.Keys{"search": {"Ctrl+S"}}, "", "ctrl+s", "search"},
+		{"several, in any order", app.Keys{"search": {"Shift-Alt-Q", "F5"}}, "", "alt+shift+q", "search"},
+		{"one that was another's", app.Keys{"search": {"ctrl+k"}}, "", "ctrl+k", "search"},
+		{"a page key", app.Keys{"next": {"PageDown"}}, "", "pgdown", "next"},
+		{"no action", app.Keys{"serch": {"ctrl+s"}}, `keys: there is no action "serch"`, "", ""},
+		{"no key", app.Keys{"search": {"ctrl+foo"}}, `keys: search: "ctrl+foo" is not a key`, "", ""},
+		{"a letter", app.Keys{"search": {"s"}}, `keys: search: "s" is needed for writing`, "", ""},
+		{"twice", app.Keys{"search": {"f5"}, "next": {"f5"}}, "keys: f5 is given to", "", ""},
+		{"none to send with", app.Keys{"send": {}}, "keys: send has no key", "", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
