@@ -65,6 +65,11 @@ func (k *keys) helpPage(c *cells, t *theme, width int) []string {
 	columns := max(1, min(3, (width+1)/(least+1)))
 	each := (width+1)/columns - 1
 	left := min(keyWidth, each/2)
+	for _, bound := range k.by {
+		for _, key := range bound[0].keys {
+			left = min(max(left, len(pretty(key))+1), each*2/3)
+		}
+	}
 	var sections [][]string
 	section := func(title string) {
 		sections = append(sections, []string{t.title.Underline(true).Render(c.pad(title, each, false))})
@@ -75,21 +80,28 @@ func (k *keys) helpPage(c *cells, t *theme, width int) []string {
 	}
 	for _, g := range k.groups {
 		section(g.title)
-		for i, b := range g.bindings {
-			if b.help == "" || len(b.keys) == 0 {
+		for i := 0; i < len(g.bindings); i++ {
+			b := &g.bindings[i]
+			if numbered(g.bindings[i:]) {
+				add("Alt+1 … Alt+9", "that one of the list")
+				i += 8
 				continue
 			}
-			names := []string{}
-			for _, key := range b.keys {
-				names = append(names, pretty(key))
+			names, help := "", b.help
+			for j, key := range b.keys {
+				name := pretty(key)
+				if j < len(b.keys)-1 {
+					name += ","
+				}
+				if names != "" && c.width(names+" "+name) > left {
+					add(names, help)
+					names, help = "", ""
+				}
+				names = strings.TrimSpace(names + " " + name)
 			}
-			if b.action == "go-1" && len(g.bindings) == i+9 && len(g.bindings[i+8].keys) > 0 {
-				names = []string{names[0] + " … " + pretty(g.bindings[i+8].keys[0])}
+			if names != "" {
+				add(names, help)
 			}
-			for len(names) > 1 && c.width(strings.Join(names, ", ")) > left {
-				names = names[:len(names)-1]
-			}
-			add(strings.Join(names, ", "), b.help)
 		}
 	}
 	section("signs")

@@ -36,7 +36,8 @@ func (m *model) welcome(width, height int) []string {
 		}
 		rows = append(rows, "")
 	} else {
-		say("To talk with somebody: Up and Down, or a click, or type the beginning of their name and Enter.")
+		say(fmt.Sprintf("To talk with somebody: %s and %s, or a click, or type the beginning of their name and %s.",
+			m.keys.name("up"), m.keys.name("down"), m.keys.name("send")))
 		if wide && slices.ContainsFunc(m.rows, func(r app.Row) bool { return r.Conv.Room == room.Here }) {
 			say(room.Here + " is the room where everybody is.")
 		}

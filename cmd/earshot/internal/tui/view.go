@@ -73,7 +73,7 @@ func (m *model) draw() (v tea.View) {
 	case m.width < leastWidth || m.height < leastHeight:
 		rows = m.tooSmall()
 	case m.mode == reading:
-		bar := m.bar(" "+m.sheet.title, "Esc closes ")
+		bar := m.bar(" "+m.sheet.title, m.keys.name("cancel")+" closes ")
 		rows = append(append([]string{bar}, m.sheet.view(m.height-2)...), m.bar(" "+m.sheet.place(m.height-2), m.keys.name("page-up")+", "+m.keys.name("page-down")+" "))
 	default:
 		rows = m.whole(&v)
@@ -355,7 +355,7 @@ func (m *model) promptWidth() int { return min(m.cells.width(m.prompt()), m.widt
 func (m *model) prompt() string {
 	switch m.mode {
 	case leaving:
-		return "quit? Enter or " + m.keys.name("clear") + ": yes, " + m.keys.name("cancel") + ": no "
+		return "quit? " + m.keys.name("send") + " or " + m.keys.name("clear") + ": yes, " + m.keys.name("cancel") + ": no "
 	case hiding:
 		return m.asked + ": "
 	case searching:
@@ -380,7 +380,7 @@ func (m *model) foot(v *tea.View, y int) []string {
 	case leaving, asking, hiding:
 		prompt := m.prompt()
 		if m.mode == asking {
-			prompt = "Enter: send it; e: edit it; " + m.keys.name("cancel") + ": don't "
+			prompt = m.keys.name("send") + ": send it; e: edit it; " + m.keys.name("cancel") + ": don't "
 		}
 		text, used := m.cells.fit(prompt, m.width-1)
 		rows := make([]string, m.inputRows())
@@ -416,7 +416,8 @@ func (m *model) searched() string {
 	case f.none:
 		return "nothing found"
 	case len(f.hits) > 0:
-		return fmt.Sprintf("%d of %d; Up: older, Down: newer, Enter: stay, Esc: back", len(f.hits)-f.at, len(f.hits))
+		return fmt.Sprintf("%d of %d; %s: older, %s: newer, %s: stay, %s: back", len(f.hits)-f.at, len(f.hits),
+			m.keys.name("up"), m.keys.name("down"), m.keys.name("send"), m.keys.name("cancel"))
 	}
 	return ""
 }
