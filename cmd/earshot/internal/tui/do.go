@@ -14,12 +14,6 @@ import (
 
 // press does what a key does.
 func (m *model) press(k tea.Key) {
-	if m.width < leastWidth || m.height < leastHeight {
-		if k.Keystroke() == "ctrl+c" {
-			m.cmds = append(m.cmds, tea.Quit)
-		}
-		return
-	}
 	name := strings.ToLower(k.Keystroke())
 	text := k.Text
 	if k.Mod.Contains(tea.ModCtrl) || k.Mod.Contains(tea.ModAlt) {
@@ -29,6 +23,14 @@ func (m *model) press(k tea.Key) {
 	if text == "" && len(bound) == 0 && strings.Contains(name, "shift+") { // as with caps lock
 		bound = m.keys.by[strings.Replace(name, "shift+", "", 1)]
 	}
+	if m.small() {
+		if m.leaves && is(bound, "clear", "send") {
+			m.cmds = append(m.cmds, tea.Quit)
+		}
+		m.leaves = is(bound, "clear")
+		return
+	}
+	m.leaves = false
 	switch m.mode {
 	case reading:
 		m.pressReading(name, text, bound)

@@ -157,5 +157,17 @@ func TestTooSmall(t *testing.T) {
 		g.sees(bob)
 		compare(t, "too-small.txt", g.frame(30, 10))
 		g.golden("after-too-small")
+		g.types("half a line")
+		g.frame(30, 10)
+		if g.press("ctrl+c"); g.quit || !strings.Contains(g.frame(30, 10), "quit? Enter or Ctrl+C: yes") {
+			t.Errorf("it should ask:\n%s", g.frame(30, 10))
+		}
+		if g.press("esc", "enter"); g.quit || !strings.Contains(g.frame(80, 24), "half a line") {
+			t.Error("it should stay, with what was typed")
+		}
+		g.frame(30, 10)
+		if g.press("ctrl+c", "ctrl+c"); !g.quit {
+			t.Error("it should have quit")
+		}
 	})
 }

@@ -72,6 +72,7 @@ type model struct {
 	secret   editor // what is typed of it
 	asked    string // what it is
 	probed   int    // answers that came to probe
+	leaves   bool   // it was asked whether to quit, on a screen too small for all else
 
 	frame tea.View
 	stale bool

@@ -16,6 +16,9 @@ const (
 	listFrom                = 60 // columns from which on the list stands beside the conversation
 )
 
+// small reports whether there is no room for anything.
+func (m *model) small() bool { return m.width < leastWidth || m.height < leastHeight }
+
 // listWidth is the columns of the list, 0 where it has no place of its own.
 func (m *model) listWidth() int {
 	if m.width < listFrom {
@@ -70,7 +73,7 @@ func (m *model) draw() (v tea.View) {
 	var rows []string
 	switch {
 	case m.width < 1 || m.height < 1:
-	case m.width < leastWidth || m.height < leastHeight:
+	case m.small():
 		rows = m.tooSmall()
 	case m.mode == reading:
 		bar := m.bar(" "+m.sheet.title, m.keys.name("cancel")+" closes ")
@@ -84,6 +87,9 @@ func (m *model) draw() (v tea.View) {
 
 func (m *model) tooSmall() []string {
 	text := fmt.Sprintf("earshot needs %dx%d, this is %dx%d", leastWidth, leastHeight, m.width, m.height)
+	if m.leaves {
+		text = m.quitPrompt()
+	}
 	var rows []string
 	for _, r := range m.cells.layout(text, m.width, 0, nil) {
 		rows = append(rows, r.text)
@@ -355,7 +361,7 @@ func (m *model) promptWidth() int { return min(m.cells.width(m.prompt()), m.widt
 func (m *model) prompt() string {
 	switch m.mode {
 	case leaving:
-		return "quit? " + m.keys.name("send") + " or " + m.keys.name("clear") + ": yes, " + m.keys.name("cancel") + ": no "
+		return m.quitPrompt()
 	case hiding:
 		return m.asked + ": "
 	case searching:
@@ -367,6 +373,10 @@ func (m *model) prompt() string {
 		return r.Label + "> "
 	}
 	return "talk with> "
+}
+
+func (m *model) quitPrompt() string {
+	return "quit? " + m.keys.name("send") + " or " + m.keys.name("clear") + ": yes, " + m.keys.name("cancel") + ": no "
 }
 
 // foot draws the input line, or what stands in its place, and puts the cursor there.
