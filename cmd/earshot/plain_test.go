@@ -150,6 +150,8 @@ func TestPlain(t *testing.T) {
 	ana.sees("Bobby from work calls themselves robert now") // and isn't verified as such
 	ana.types("/search hello\r")
 	ana.sees("ana: hello bob")
+	bob.types("/close\r")
+	bob.sees("talk with> ")
 	bob.types("/bye\r")
 	if err := <-bob.end; err != nil {
 		t.Errorf("bob's end: %v", err)

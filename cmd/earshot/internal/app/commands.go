@@ -29,6 +29,7 @@ func Commands() []Command {
 		{Name: "/msg", Args: "NAME TEXT", Help: "say TEXT to NAME or in a #room, and stay here", who: true, room: true, run: (*Session).doMsg},
 		{Name: "/me", Args: "DOES", Help: "say what you do", run: (*Session).doMe},
 		{Name: "/next", Help: "go to the next unread conversation", run: (*Session).doNext},
+		{Name: "/close", Help: "talk with nobody, to see who is here, or to search all that was said", run: (*Session).doClose},
 		{Name: "/who", Args: "[#ROOM]", Help: "who is here, or in a room", room: true, run: (*Session).doWho},
 		{Name: "/join", Args: "#ROOM [private]", Help: "be in a room; of a private one the passphrase is asked for", room: true, run: (*Session).doJoin},
 		{Name: "/leave", Args: "[#ROOM]", Help: "be in a room no more", room: true, run: (*Session).doLeave},
@@ -257,6 +258,14 @@ func (s *Session) doNext(_ Conv, _ string, now time.Time) {
 		return
 	}
 	s.Tell("nothing is unread")
+}
+
+func (s *Session) doClose(c Conv, _ string, now time.Time) {
+	if c.IsZero() {
+		s.refuse(nobodyHere)
+		return
+	}
+	s.Turn(Conv{}, now)
 }
 
 // NextUnread returns the conversation below the one shown in which something is unread,

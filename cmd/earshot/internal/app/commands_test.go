@@ -55,6 +55,9 @@ func TestCommands(t *testing.T) {
 		{`/block "Bob from work"`, "Bob from work is blocked"},
 		{"/people", "blocked"},
 		{`/unblock "Bob from work"`, "Bob from work is heard again"},
+		{"/close", ""},
+		{"/close", "you talk with nobody yet"},
+		{"/search hello", "found 1"}, // in all
 		{"/forget ana", "to remove ana and all that was said with them: /forget ana yes"},
 		{"/forget ana yes", "ana is forgotten"},
 		{"/doctor", "looking at this machine and the network\nthe firewall drops it"},
