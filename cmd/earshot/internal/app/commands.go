@@ -17,9 +17,11 @@ type Command struct {
 	Args string // as help shows them; [those] may be left out
 	Help string
 
-	who  bool // the first argument is a person, whom Tab completes
-	room bool // or a room
-	run  func(s *Session, c Conv, args string, now time.Time)
+	who   bool                    // the first argument is a person, whom Tab completes
+	room  bool                    // or a room
+	names func(*Session) []string // or one of these, instead of those in the list
+	words string                  // that may follow
+	run   func(s *Session, c Conv, args string, now time.Time)
 }
 
 // Commands returns all, in the order of the help.
@@ -31,19 +33,19 @@ func Commands() []Command {
 		{Name: "/next", Help: "go to the next unread conversation", run: (*Session).doNext},
 		{Name: "/close", Help: "talk with nobody, to see who is here, or to search all that was said", run: (*Session).doClose},
 		{Name: "/who", Args: "[#ROOM]", Help: "who is here, or in a room", room: true, run: (*Session).doWho},
-		{Name: "/join", Args: "#ROOM [private]", Help: "be in a room; of a private one the passphrase is asked for", room: true, run: (*Session).doJoin},
+		{Name: "/join", Args: "#ROOM [private]", Help: "be in a room; of a private one the passphrase is asked for", names: (*Session).otherRooms, words: "private", run: (*Session).doJoin},
 		{Name: "/leave", Args: "[#ROOM]", Help: "be in a room no more", room: true, run: (*Session).doLeave},
 		{Name: "/rooms", Help: "which rooms there are, and how many are in them", run: (*Session).doRooms},
 		{Name: "/missing", Help: "who doesn't have what you said last in this room", run: (*Session).doMissing},
 		{Name: "/log", Args: "[NAME] [COUNT]", Help: "what was said last", who: true, room: true, run: (*Session).doLog},
 		{Name: "/search", Args: "WORDS", Help: "find what has all the words; * stands for the rest of one", run: (*Session).doSearch},
 		{Name: "/retry", Help: "say again what failed", run: (*Session).doRetry},
-		{Name: "/verify", Args: "[NAME] [yes|no]", Help: "compare safety words, and say whether they are the same", who: true, run: (*Session).doVerify},
-		{Name: "/rename", Args: "NAME [PETNAME]", Help: "give NAME a name of your own, or take it back", who: true, run: (*Session).doRename},
+		{Name: "/verify", Args: "[NAME] [yes|no]", Help: "compare safety words, and say whether they are the same", who: true, words: "yes no", run: (*Session).doVerify},
+		{Name: "/rename", Args: "NAME [PETNAME]", Help: "give NAME a name of your own, or take it back", names: (*Session).everybody, run: (*Session).doRename},
 		{Name: "/mute", Args: "[NAME]", Help: "don't ring for NAME, or a #room; again: do", who: true, room: true, run: (*Session).doMute},
 		{Name: "/block", Args: "NAME", Help: "have nothing more to do with NAME", who: true, run: (*Session).doBlock},
-		{Name: "/unblock", Args: "NAME", Help: "hear NAME again", who: true, run: (*Session).doUnblock},
-		{Name: "/forget", Args: "NAME yes", Help: "remove NAME, and all that was said with them", who: true, run: (*Session).doForget},
+		{Name: "/unblock", Args: "NAME", Help: "hear NAME again", names: (*Session).blocked, run: (*Session).doUnblock},
+		{Name: "/forget", Args: "NAME yes", Help: "remove NAME, and all that was said with them", names: (*Session).everybody, words: "yes", run: (*Session).doForget},
 		{Name: "/people", Help: "whom you know", run: (*Session).doPeople},
 		{Name: "/name", Args: "NAME", Help: "call yourself NAME", run: (*Session).doName},
 		{Name: "/doctor", Help: "why can't I see anybody", run: (*Session).doDoctor},

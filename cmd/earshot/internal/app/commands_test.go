@@ -143,6 +143,33 @@ func TestComplete(t *testing.T) {
 			t.Errorf("%q becomes %q from %d, want %q from %d", tt.line, got, from, tt.want, tt.from)
 		}
 	}
+	d.Turn(Conv{}, d.now)
+	d.hears(eve, "hello") // "ana" too; she is blocked, and gone from the list
+	d.hears(bob, "hello")
+	if err := d.store.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.book.Read(d.store); err != nil {
+		t.Fatal(err)
+	}
+	d.types("/block bob")
+	for line, want := range map[string]string{
+		"/unblock ": "bob ", "/unblock a": "", "/block bo": `"Bob from work" `, "/rename bob": `"Bob from work" |bob `, "/forget bob y": "yes", "/join #": "#other ",
+		"/join ": "#other ", "/join #den p": "private", `/verify "Bob from work" `: "yes|no", "/verify y": "",
+	} {
+		_, all := d.Complete(line, len(line))
+		var got []string
+		for _, c := range all {
+			got = append(got, c.Text)
+		}
+		if strings.Join(got, "|") != want {
+			t.Errorf("%q becomes %q, want %q", line, got, want)
+		}
+	}
+	d.types("/to Bob")
+	if _, all := d.Complete("/verify y", 9); len(all) != 1 || all[0].Text != "yes" {
+		t.Errorf("/verify y becomes %v", all)
+	}
 	if _, all := d.Complete(":sm", 3); len(all) < 5 || !strings.HasPrefix(all[0].Name, ":sm") {
 		t.Errorf("emoji are offered as %v", all)
 	}

@@ -8,7 +8,9 @@ import (
 
 	"github.com/kyokomi/emoji/v2"
 
+	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/clean"
+	"earshot/discovery"
 )
 
 // Candidate is what typed letters could become.
@@ -43,16 +45,23 @@ func (s *Session) Complete(line string, at int) (from int, all []Candidate) {
 		return from, emojis(word[1:])
 	case isCommand:
 		i := slices.IndexFunc(Commands(), func(c Command) bool { return c.Name == command })
-		if i < 0 || !Commands()[i].who && !Commands()[i].room {
+		if i < 0 {
 			return from, nil
 		}
-		of := Commands()[i]
+		of, first := Commands()[i], len(command)+1
 		if quoted := strings.TrimPrefix(args, `"`); !strings.Contains(quoted, `"`) && quoted != "" || args == "" {
-			if names := s.named(quoted, " ", command != "/to", of); names != nil {
-				return len(command) + 1, names
+			if all = s.named(quoted, " ", command != "/to", of); all != nil && from > first {
+				return first, all
 			}
 		}
-		return from, nil
+		if from > first || command == "/verify" && s.current != nil {
+			for option := range strings.FieldsSeq(of.words) {
+				if strings.HasPrefix(option, word) {
+					all = append(all, Candidate{option, option})
+				}
+			}
+		}
+		return from, all
 	case s.current == nil && from == 0 || s.current == nil && !strings.Contains(head, "\n"):
 		return 0, s.named(head, "", false, Command{who: true, room: true})
 	case word == "":
@@ -69,12 +78,19 @@ func (s *Session) Complete(line string, at int) (from int, all []Candidate) {
 // comes behind it, in quotes where a command needs them. Rooms come once # is typed, or where
 // there is nothing else.
 func (s *Session) named(begin, behind string, quotes bool, of Command) (all []Candidate) {
-	fold := strings.ToLower(begin)
-	for _, r := range s.Rows() {
-		name := r.Arg
-		if isRoom := r.Conv.Room != ""; isRoom && (!of.room || begin == "" && of.who) || !isRoom && !of.who {
-			continue
+	names := of.names
+	if names == nil {
+		names = func(s *Session) (all []string) {
+			for _, r := range s.Rows() {
+				if isRoom := r.Conv.Room != ""; isRoom && of.room && (begin != "" || !of.who) || !isRoom && of.who {
+					all = append(all, r.Arg)
+				}
+			}
+			return all
 		}
+	}
+	fold := strings.ToLower(begin)
+	for _, name := range names(s) {
 		if !strings.HasPrefix(strings.ToLower(name), fold) {
 			continue
 		}
@@ -83,6 +99,50 @@ func (s *Session) named(begin, behind string, quotes bool, of Command) (all []Ca
 			text = `"` + name + `"` + behind
 		}
 		all = append(all, Candidate{text, name})
+	}
+	return all
+}
+
+// everybody are the names of those in the list, and of whom else we know.
+func (s *Session) everybody() (all []string) {
+	for _, r := range s.Rows() {
+		if r.Conv.Room == "" {
+			all = append(all, r.Arg)
+		}
+	}
+	for _, name := range s.known(func(store.Person) bool { return true }) {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+func (s *Session) blocked() []string {
+	return s.known(func(p store.Person) bool { return p.Blocked })
+}
+
+// known are names by which commands know some people.
+func (s *Session) known(which func(store.Person) bool) (all []string) {
+	for _, p := range s.book.People() {
+		if !which(p) {
+			continue
+		}
+		name := clean.Name(s.book.name(p.Key, p.Name))
+		if found, err := s.book.Find(Query{Arg: name}); err != nil || found.Key != p.Key {
+			name = longLabel(discovery.Peer{ID: p.Key.String(), Name: name})
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+// otherRooms are those that we aren't in.
+func (s *Session) otherRooms() (all []string) {
+	for _, r := range s.node.Rooms() {
+		if !r.Joined {
+			all = append(all, r.Name)
+		}
 	}
 	return all
 }
