@@ -100,5 +100,5 @@ func (p *process) converse(c *cli.Context, a *app.App, cfg app.Config, settings 
 		}
 	}
 	s.Attend(true)
-	return runPlain(c.Context, p, a, s, colors(p, c))
+	return runPlain(c.Context, p, a, s, colors(p, c), settings.Notify.Bell)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/term"
+
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/clean"
 	"earshot/cmd/earshot/internal/console"
@@ -34,6 +36,8 @@ type plain struct {
 	a     *app.App
 	paper paper
 	color bool
+	bell  bool // rings for what is worth it
+	rang  time.Time
 
 	pasted []string // lines that make one message with the next one typed
 	hinted map[app.Conv]bool
@@ -51,8 +55,9 @@ func newPlain(a *app.App, s *app.Session, color bool) *plain {
 }
 
 // runPlain talks by lines: on a terminal with a line editor, if it has what that takes.
-func runPlain(ctx context.Context, p *process, a *app.App, s *app.Session, color bool) error {
+func runPlain(ctx context.Context, p *process, a *app.App, s *app.Session, color, bell bool) error {
 	t := newPlain(a, s, color)
+	t.bell = bell && term.IsTerminal(int(p.out.Fd()))
 	if !console.Possible(p.in, p.out) {
 		t.paper = (*sheet)(p)
 		return t.talk(ctx, bareLines(ctx, p.in), nil)
@@ -287,7 +292,7 @@ func (t *plain) said(n app.News) {
 		t.say("to " + t.s.Label(n.Conv) + ": " + n.Line.Text)
 		t.mark(n)
 	default:
-		t.line(n.Line, n.Line.At.Local().Format("15:04 ")+t.where(n.Conv))
+		t.line(n.Line, t.ring(n)+n.Line.At.Local().Format("15:04 ")+t.where(n.Conv))
 		if n.Conv != t.s.Current() && !t.hinted[n.Conv] {
 			t.hinted[n.Conv] = true
 			how := "to answer, type: "
@@ -298,6 +303,17 @@ func (t *plain) said(n app.News) {
 		}
 	}
 }
+
+// ring returns the bell where something is worth it, and it hasn't just rung.
+func (t *plain) ring(n app.News) string {
+	if !t.bell || !n.Notify || time.Since(t.rang) < ringEvery {
+		return ""
+	}
+	t.rang = time.Now()
+	return "\a"
+}
+
+const ringEvery = 2 * time.Second
 
 // where names a room that isn't the one talked in.
 func (t *plain) where(conv app.Conv) string {

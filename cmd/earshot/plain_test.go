@@ -90,7 +90,9 @@ func sit(t *testing.T, a *app.App) *terminal {
 		s, err := newSession(a, app.Config{}, app.DefaultSettings())
 		if err == nil {
 			s.Attend(true)
-			err = newPlain(a, s, false).onConsole(ctx, con)
+			p := newPlain(a, s, false)
+			p.bell = true
+			err = p.onConsole(ctx, con)
 		}
 		m.end <- err
 		con.Close()
@@ -113,6 +115,7 @@ func TestPlain(t *testing.T) {
 	ana.types(loopback(bobApp) + "\rhello bob\r") // the line waits for the call
 	ana.sees("you talk with bob")
 	ana.sees("delivered: hello bob")
+	bob.sees("\a")
 	bob.sees("ana: hello bob")
 	bob.sees("to answer, type: ana")
 
@@ -162,6 +165,22 @@ func TestPlain(t *testing.T) {
 	ana.types("\x04")
 	if code, text, _ := explain(<-ana.end); code != exitUndelivered || !strings.Contains(text, "Bobby") {
 		t.Errorf("ana's end: %d %s", code, text)
+	}
+}
+
+// It rings for what is worth it, where that is wanted, and not for each of many lines.
+func TestPlainRings(t *testing.T) {
+	p := newPlain(nil, nil, false)
+	loud := app.News{Kind: app.Said, Notify: true}
+	if p.ring(loud) != "" {
+		t.Error("it rings though that isn't wanted")
+	}
+	p.bell = true
+	if p.ring(app.News{Kind: app.Said}) != "" {
+		t.Error("it rings for somebody muted")
+	}
+	if p.ring(loud) != "\a" || p.ring(loud) != "" {
+		t.Error("it should ring once")
 	}
 }
 

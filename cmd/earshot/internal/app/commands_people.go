@@ -232,7 +232,7 @@ func (s *Session) doLog(c Conv, args string, now time.Time) {
 	words := strings.Fields(args)
 	if n := len(words); n > 0 {
 		if number, err := strconv.Atoi(words[n-1]); err == nil && number > 0 {
-			count, words = min(number, pageLines), words[:n-1]
+			count, words = min(number, mostLines), words[:n-1]
 		}
 	}
 	who, _, ok := s.partner(c, strings.Join(words, " "))

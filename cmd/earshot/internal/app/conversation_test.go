@@ -342,3 +342,16 @@ func TestCallByAddress(t *testing.T) {
 		t.Error("the conversation is lost")
 	}
 }
+
+// What was said long ago is reached by lines, too.
+func TestLongLog(t *testing.T) {
+	d := newDesk(t)
+	for i := range 3 * pageLines {
+		d.hears(ana, fmt.Sprint("text ", i))
+	}
+	d.start()
+	d.types("/log ana 1000")
+	if got := d.told(); got != fmt.Sprintf("found %d\n", 3*pageLines) {
+		t.Error(got)
+	}
+}
