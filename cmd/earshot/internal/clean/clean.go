@@ -148,8 +148,9 @@ func invisible(r rune) bool {
 // neighbours rather than hide between them.
 func shapes(prev, r, next rune) bool {
 	switch r {
-	case '\ufe0e', '\ufe0f': // text or emoji style of a symbol
-		return unicode.In(prev, unicode.So, unicode.Sm)
+	case '\ufe0e', '\ufe0f': // text or emoji style of a symbol, or of what stands on a keycap
+		return unicode.In(prev, unicode.So, unicode.Sm) || strings.ContainsRune("‼⁉〰ℹ", prev) ||
+			next == '\u20e3' && strings.ContainsRune("#*0123456789", prev)
 	case zwj, zwnj:
 		switch {
 		case invisible(next): // will be gone

@@ -29,6 +29,7 @@ func TestLineAndText(t *testing.T) {
 		{"noncharacter", "a\ufffe", "a\ufffd", "a\ufffd"},
 		{"emoji with joiners", "👩‍💻 ❤️ 🏳️‍🌈 👍🏽", "👩‍💻 ❤️ 🏳️‍🌈 👍🏽", "👩‍💻 ❤️ 🏳️‍🌈 👍🏽"},
 		{"selector on a letter", "a\ufe0fb", "ab", "ab"},
+		{"selector on a keycap", "1\ufe0f\u20e3 ‼\ufe0f 1\ufe0f2", "1\ufe0f\u20e3 ‼\ufe0f 12", "1\ufe0f\u20e3 ‼\ufe0f 12"},
 		{"selector twice", "❤\ufe0f\ufe0f", "❤\ufe0f", "❤\ufe0f"},
 		{"Persian", "می\u200cخواهم", "می\u200cخواهم", "می\u200cخواهم"},
 		{"marks", "o" + strings.Repeat("\u0301", 40), "o" + strings.Repeat("\u0301", 8), "o" + strings.Repeat("\u0301", 8)},
