@@ -23,8 +23,9 @@ said='earshot: it has crashed\nwhat is known of that is in %s\n'
 printf "$2$said" "$3" # at once, lest the shell's prompt comes between`
 
 // leaveScreen undoes all that a screen can ask of a terminal: bells and whistles of the
-// keyboard, focus, paste and mouse reports, the other screen, a hidden cursor, colours.
-const leaveScreen = `\033[<u\033[>4m\033[?1004l\033[?2004l\033[?1006l\033[?1003l\033[?1002l\033[?1000l\033[?2026l\033[?1049l\033[?25h\033[m\r\033[J`
+// keyboard, focus, paste and mouse reports, the window's title, the other screen, a hidden
+// cursor, colours.
+const leaveScreen = `\033[<u\033[>4m\033[?1004l\033[?2004l\033[?1006l\033[?1003l\033[?1002l\033[?1000l\033[?2026l\033]2;\007\033[?1049l\033[?25h\033[m\r\033[J`
 
 // guard has the terminal restored if this process dies, and what it dies of written to
 // the log. Where there is no POSIX shell it does only the latter. The process says

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -33,7 +34,7 @@ func (p *process) runScreen(c *cli.Context, a *app.App, s *app.Session, settings
 	})
 	p.logTo(nil)
 	if crash, ok := errors.AsType[*tui.Crash](err); ok {
-		fmt.Fprintf(log, "crash: %v\n\n%s\n", crash.Value, crash.Stack)
+		fmt.Fprintf(log, "%s crash: %v\n\n%s\n", time.Now().Format(time.RFC3339), crash.Value, crash.Stack)
 		return &crashed{log.path}
 	}
 	if bad := s.Close(); err == nil {
