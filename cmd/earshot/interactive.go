@@ -60,7 +60,7 @@ func newSession(a *app.App, cfg app.Config, settings app.Settings) (*app.Session
 			if err != nil {
 				return ""
 			}
-			return diagnosis(facts, doctor.Judge(facts))
+			return strings.ReplaceAll(diagnosis(facts, doctor.Judge(facts)), "who: earshot peers", "who: /who")
 		},
 	}, now)
 	if err != nil {
