@@ -439,7 +439,7 @@ func editing(e *editor, bound []*binding) {
 	for _, b := range bound {
 		switch b.action {
 		case "left", "right", "line-start", "line-end", "word-left", "word-right", "delete-left", "delete-right",
-			"cut-word-left", "cut-word-right", "cut-to-start", cutToEnd, "paste-cut", "swap":
+			"cut-word-left", "cut-part-left", "cut-word-right", "cut-to-start", cutToEnd, "paste-cut", "swap":
 			b.do(&m)
 		}
 	}

@@ -141,6 +141,7 @@ func (e *editor) take(from, to int) {
 }
 
 func (e *editor) cutWordLeft()  { e.take(e.wordBefore(true), e.at) }
+func (e *editor) cutPartLeft()  { e.take(e.wordBefore(false), e.at) }
 func (e *editor) cutWordRight() { e.take(e.at, e.wordAfter()) }
 func (e *editor) cutToStart()   { from, _ := e.bounds(); e.take(from, e.at) }
 func (e *editor) cutToEnd()     { _, to := e.bounds(); e.take(e.at, to) }

@@ -27,6 +27,7 @@ func TestEditor(t *testing.T) {
 		{"word left", "one two-|three", "alt+b", "one |two-three"},
 		{"word right", "|one two", "alt+f alt+f", "one two|"},
 		{"cut a word", "see a-b/c  |d", "ctrl+w", "see |d"},
+		{"cut a part of one", "see a-b/c|d", "alt+backspace", "see a-b/|d"},
 		{"cut and put back", "one |two", "ctrl+u ctrl+e ctrl+y", "twoone |"},
 		{"cuts in a row are one", "a b c|", "ctrl+w ctrl+w ctrl+y", "a b c|"},
 		{"cut to the end of the line", "a|b\nc", "ctrl+k", "a|\nc"},

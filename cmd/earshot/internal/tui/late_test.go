@@ -6,6 +6,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"earshot/chat"
 	"earshot/cmd/earshot/internal/app"
 )
 
@@ -107,6 +108,37 @@ func TestToldAtTheEnd(t *testing.T) {
 		g.press("down")
 		if g.say("/block bob"); !g.s.Current().IsZero() || !strings.HasPrefix(g.m.told, "bob is blocked") {
 			t.Errorf("told %q", g.m.told)
+		}
+	})
+}
+
+// What is said elsewhere is acknowledged here.
+func TestMsgIsAnswered(t *testing.T) {
+	onStage(t, func(g *stage) {
+		g.sees(bob, carol)
+		g.press("down")
+		if g.say("/msg carol hello"); g.m.told != "to carol: queued" || g.m.toldBad {
+			t.Errorf("told %q", g.m.told)
+		}
+		g.node.refuses = chat.ErrBacklog
+		if g.say("/msg carol more"); g.m.told != "to carol: failed, too much waits for them already" || !g.m.toldBad {
+			t.Errorf("told %q", g.m.told)
+		}
+	})
+}
+
+// Some terminals tell that the focus has gone, but not that it is back.
+func TestTypingIsFocus(t *testing.T) {
+	onStage(t, func(g *stage) {
+		g.sees(bob)
+		g.press("down")
+		g.do(tea.BlurMsg{})
+		g.says(bob, "hello")
+		if g.m.row().Unread != 1 {
+			t.Error("it was read while nobody looked")
+		}
+		if g.types("h"); g.m.row().Unread != 0 {
+			t.Error("it is unread while somebody answers it")
 		}
 	})
 }

@@ -171,6 +171,7 @@ func (m *model) Update(msg tea.Msg) (same tea.Model, cmd tea.Cmd) {
 	case tea.MouseClickMsg:
 		m.click(msg.Mouse())
 	case tea.KeyPressMsg:
+		m.focused = true // whoever types looks here, also where the terminal doesn't say so
 		m.press(msg.Key())
 	}
 	_, idle := msg.(due)
@@ -247,6 +248,12 @@ func (m *model) heard(n app.News, now time.Time) {
 	m.stale = true
 	switch n.Kind {
 	case app.Said:
+		if n.Line.Out && n.Conv != m.s.Current() { // by /msg
+			m.told, m.toldBad = "to "+m.s.Label(n.Conv)+": "+n.Line.State.String(), n.Line.State == app.Failed
+			if m.toldBad {
+				m.told += ", " + n.Line.Reason
+			}
+		}
 		if n.Notify && !m.focused {
 			from := m.s.Label(n.Conv)
 			if n.Conv.Room != "" {
