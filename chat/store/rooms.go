@@ -294,15 +294,30 @@ func (s *Store) Rooms() (all []Room, err error) {
 	return all, err
 }
 
-// SetRoom remembers a room as joined or left.
+// SetRoom remembers a room as joined or left. It fails with [chat.ErrTooManyRooms].
 func (s *Store) SetRoom(m chat.Membership, joined bool) error {
 	var key []byte
 	if !m.Key.IsZero() {
 		key = m.Key[:]
 	}
 	return s.writing(func() error {
+		if full, err := s.full(m); joined && (full || err != nil) {
+			return cmp.Or(err, chat.ErrTooManyRooms)
+		}
 		_, err := s.write.exec(`INSERT INTO rooms (name, key, joined) VALUES (?, coalesce(?, x''), ?)
 			ON CONFLICT (name) DO UPDATE SET key = excluded.key, joined = excluded.joined`, m.Name, key, joined)
 		return err
 	})
+}
+
+// full reports whether so many others of its kind are joined that m can't be. The lobby is
+// joined unless it was left.
+func (s *Store) full(m chat.Membership) (full bool, err error) {
+	most := room.MaxPrivate
+	if m.Key.IsZero() {
+		most = room.MaxOpen
+	}
+	err = s.write.get(`SELECT ?4 <= count(*) + (?1 AND ?2 <> ?3 AND NOT EXISTS (SELECT 1 FROM rooms WHERE name = ?3))
+		FROM rooms WHERE joined AND (key = x'') = ?1 AND name <> ?2`, []any{m.Key.IsZero(), m.Name, room.Here, most}, &full)
+	return full, err
 }

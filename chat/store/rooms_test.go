@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -194,6 +195,35 @@ func TestRoomsRemembered(t *testing.T) {
 	if !slices.Equal(all, []Room{{Membership: private, Joined: true}, {Membership: chat.Membership{Name: room.Here}}}) {
 		t.Errorf("%+v", all)
 	}
+}
+
+// More rooms than one can be in aren't joined, the lobby included unless it was left.
+func TestRoomLimit(t *testing.T) {
+	s := open(t, t.TempDir())
+	dev := func(n int) chat.Membership { return chat.Membership{Name: fmt.Sprint("#dev", n)} }
+	secret := func(n int) chat.Membership {
+		return chat.Membership{Name: fmt.Sprint("#secret", n), Key: room.Key{1}}
+	}
+	for i := 1; i < room.MaxOpen; i++ {
+		check(t, s.SetRoom(dev(i), true))
+	}
+	for i := range room.MaxPrivate {
+		check(t, s.SetRoom(secret(i), true))
+	}
+	refused := func(m chat.Membership) {
+		t.Helper()
+		if err := s.SetRoom(m, true); !errors.Is(err, chat.ErrTooManyRooms) {
+			t.Errorf("%s: %v", m.Name, err)
+		}
+	}
+	refused(dev(0))
+	refused(secret(room.MaxPrivate))
+	check(t, s.SetRoom(dev(1), true)) // again
+	check(t, s.SetRoom(chat.Membership{Name: room.Here}, false))
+	check(t, s.SetRoom(dev(0), true))
+	refused(chat.Membership{Name: room.Here})
+	check(t, s.SetRoom(secret(0), false))
+	check(t, s.SetRoom(secret(room.MaxPrivate), true))
 }
 
 // Whatever is in a journal, reading it neither panics nor makes up what isn't there.

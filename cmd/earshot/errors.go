@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"earshot/chat"
+	"earshot/chat/room"
 	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/clean"
@@ -168,6 +169,8 @@ func explain(err error) (code int, text, remedy string) {
 		return exitFailure, "you have blocked them: nothing was sent", "to talk with them all the same: earshot people unblock PEER"
 	case errors.Is(err, chat.ErrSelf):
 		return exitFailure, "that is your own address", "who is there: earshot peers"
+	case errors.Is(err, chat.ErrTooManyRooms):
+		return exitFailure, text, fmt.Sprintf("one can be in %d open rooms and %d private ones; leave some: earshot rooms leave '#...'", room.MaxOpen, room.MaxPrivate)
 	case errors.Is(err, os.ErrPermission), errors.Is(err, app.ErrNoDirectory):
 		return exitFailure, text, "use another data directory: --dir"
 	}

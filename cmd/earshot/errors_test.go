@@ -43,6 +43,7 @@ func TestExplain(t *testing.T) {
 			"lo (down), eth␛0 (no address)", "by address",
 		},
 		{"no interface at all", &discovery.NoInterfaceError{}, 1, "there is no network interface", "by address"},
+		{"too many rooms", chat.ErrTooManyRooms, 1, "in too many rooms already", "earshot rooms leave '#"},
 		{"too long", chat.ErrTooLong, 1, "the text is longer", ""},
 		{"interrupted", errInterrupted, 130, "", ""},
 	} {

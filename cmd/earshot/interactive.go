@@ -74,7 +74,7 @@ func newSession(a *app.App, cfg app.Config, settings app.Settings) (*app.Session
 
 // asCommands says what to type in a conversation for what is typed at a shell.
 var asCommands = strings.NewReplacer("earshot peers", "/who", "earshot people forget", "/forget", "earshot people", "/people",
-	"earshot doctor", "/doctor", "earshot chat", "/to")
+	"earshot doctor", "/doctor", "earshot rooms leave", "/leave", "earshot chat", "/to")
 
 // converse talks in the manner that fits, with somebody, in a room, or with whomever they pick; met is who has answered already.
 func (p *process) converse(c *cli.Context, a *app.App, cfg app.Config, settings app.Settings, with app.Conv, met chat.Person) error {

@@ -143,6 +143,10 @@ func start(p *process, cfg app.Config) (*app.App, error) {
 		return nil, err
 	}
 	a.Deliver(cfg)
+	if len(a.Surplus) > 0 {
+		_, text, remedy := explain(chat.ErrTooManyRooms)
+		p.notice("you aren't in "+strings.Join(a.Surplus, ", ")+": "+text, remedy)
+	}
 	if cfg.Port != 0 && a.Port != cfg.Port {
 		p.notice(fmt.Sprintf("UDP port %d is taken, using %d", cfg.Port, a.Port), fmt.Sprintf("a firewall must let UDP port %d through", a.Port))
 	}

@@ -61,6 +61,8 @@ type App struct {
 	Book  *Book        // who is known
 	Store *store.Store // what is kept; nil when nothing is to be
 
+	Surplus []string // rooms joined before that this process isn't in, since they are too many
+
 	rooms        []chat.Membership // that this process is in whatever the others decide
 	firstContact func(*App, chat.Person)
 	strangers    map[chat.Key]bool // of pump: met, and not yet known
@@ -102,17 +104,15 @@ func Start(cfg Config, discover bool) (*App, error) {
 		firstContact: cfg.FirstContact, rooms: cfg.Rooms,
 	}
 	node := chat.Config{Identity: identity, Name: cfg.Name, Unanswered: a.unanswered, Refuse: a.Book.Blocked, Passing: cfg.Brief}
-	if a.Store, err = keep(cfg, a.Book); err != nil {
+	var kept []store.Room
+	if a.Store, kept, err = keep(cfg, a.Book); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
 	if a.Store != nil {
 		node.Store = keeper{a.Store, &a.announced}
 	}
-	if node.Rooms, err = memberships(cfg, a.Store); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
+	node.Rooms, a.Surplus = memberships(cfg.Rooms, kept)
 	if a.Node, err = chat.NewNode(conn, node); err != nil {
 		return nil, err
 	}
@@ -157,24 +157,26 @@ func Start(cfg Config, discover bool) (*App, error) {
 	return a, nil
 }
 
-// keep opens the store and reads who is known. With NoHistory they are only read, as
-// far as that can be done.
-func keep(cfg Config, book *Book) (*store.Store, error) {
-	s, err := store.Open(cfg.Dir)
-	if err == nil {
+// keep opens the store and reads who is known, and which rooms were joined. With NoHistory
+// that is only read, as far as that can be done.
+func keep(cfg Config, book *Book) (s *store.Store, kept []store.Room, err error) {
+	if s, err = store.Open(cfg.Dir); err == nil {
 		err = book.Read(s)
 	}
 	if s != nil {
 		warnDamaged(s, cfg.Log.Warn)
+	}
+	if err == nil {
+		kept, err = s.Rooms()
 	}
 	if s != nil && (err != nil || cfg.NoHistory) {
 		_ = s.Close()
 		s = nil
 	}
 	if cfg.NoHistory {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return s, err
+	return s, kept, err
 }
 
 // Deliver makes this process deliver, as soon as can be, what any of this person's has

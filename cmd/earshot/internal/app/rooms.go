@@ -19,43 +19,45 @@ func RoomName(handle string) string {
 	return name
 }
 
-// memberships returns the rooms to be in: those that cfg names, those joined before, and the lobby
-// unless it was left.
-func memberships(cfg Config, s *store.Store) ([]chat.Membership, error) {
-	all := slices.Clone(cfg.Rooms)
-	have := func(name string) int {
-		return slices.IndexFunc(all, func(m chat.Membership) bool { return m.Name == name })
+// memberships returns the rooms to be in: those named, the lobby unless it was left, and those
+// joined before, of which some are surplus where they are too many.
+func memberships(named []chat.Membership, kept []store.Room) (all []chat.Membership, surplus []string) {
+	all = slices.Clone(named)
+	if !slices.ContainsFunc(kept, func(r store.Room) bool { return r.Name == room.Here }) {
+		kept = append([]store.Room{{Membership: chat.Membership{Name: room.Here}, Joined: true}}, kept...)
 	}
-	here := true
-	if s != nil {
-		kept, err := s.Rooms()
-		if err != nil {
-			return nil, err
+	count := map[bool]int{}
+	for _, m := range all {
+		count[m.Key.IsZero()]++
+	}
+	for _, r := range kept {
+		open := r.Key.IsZero()
+		i := slices.IndexFunc(all, func(m chat.Membership) bool { return m.Name == r.Name })
+		switch {
+		case !r.Joined:
+		case i >= 0 && all[i].Key.IsZero():
+			count[true]--
+			count[open]++
+			all[i].Key = r.Key
+		case i >= 0:
+		case open && count[open] >= room.MaxOpen, !open && count[open] >= room.MaxPrivate:
+			surplus = append(surplus, r.Name)
+		default:
+			count[open]++
+			all = append(all, r.Membership)
 		}
-		for _, r := range kept {
-			switch i := have(r.Name); {
-			case !r.Joined && r.Name == room.Here:
-				here = false
-			case !r.Joined:
-			case i < 0:
-				all = append(all, r.Membership)
-			case all[i].Key.IsZero():
-				all[i].Key = r.Key
-			}
-		}
 	}
-	if here && have(room.Here) < 0 {
-		all = append(all, chat.Membership{Name: room.Here})
-	}
-	return all, nil
+	return all, surplus
 }
 
 // Join makes this process, and those to come, be in a room.
 func (a *App) Join(m chat.Membership) error {
-	if err := a.Node.Join(m); err != nil || a.Store == nil {
-		return err
+	if a.Store != nil { // which refuses one room too many
+		if err := a.Store.SetRoom(m, true); err != nil {
+			return err
+		}
 	}
-	return a.Store.SetRoom(m, true)
+	return a.Node.Join(m)
 }
 
 // Leave makes this process, and those to come, be in a room no more.
