@@ -174,7 +174,7 @@ func keep(cfg Config, book *Book) (s *store.Store, kept []store.Room, err error)
 		s = nil
 	}
 	if cfg.NoHistory {
-		return nil, nil, nil
+		return nil, kept, nil
 	}
 	return s, kept, err
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,6 +10,23 @@ import (
 	"earshot/chat/room"
 	"earshot/chat/store"
 )
+
+// What was decided about rooms counts for who keeps nothing, too.
+func TestKeepNothing(t *testing.T) {
+	dir := t.TempDir()
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := chat.Membership{Name: room.Here}
+	if err := errors.Join(s.SetRoom(here, false), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, kept, err := keep(Config{Dir: dir, NoHistory: true}, &Book{})
+	if s != nil || err != nil || !slices.Equal(kept, []store.Room{{Membership: here}}) {
+		t.Errorf("%v %v %v", s, kept, err)
+	}
+}
 
 func TestMemberships(t *testing.T) {
 	m := func(name string, key byte) chat.Membership { return chat.Membership{Name: name, Key: room.Key{key}} }
