@@ -107,6 +107,10 @@ func (s *Store) Outbox(to chat.Key) ([]chat.Saying, error) {
 		if err := s.write.get(`SELECT n FROM people WHERE key = ?`, []any{to[:]}, &peer); err != nil {
 			return err
 		}
+		// An earlier version left these behind: an empty text is never taken, and all behind it would wait.
+		if _, err := s.write.exec(`DELETE FROM messages WHERE status = 0 AND peer = ? AND `+textless, peer); err != nil {
+			return err
+		}
 		err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND peer = ? AND owner NOT IN (0, ?))`,
 			[]any{peer, s.slot.number}, &elsewhere)
 		if err != nil || elsewhere {

@@ -196,6 +196,7 @@ func (s *Store) erase(where string, args []any, now time.Time) (count int64, err
 		return 0, err
 	}
 	for _, query := range []string{
+		`DELETE FROM messages WHERE ` + textless,
 		`DELETE FROM typed`, // of which nobody knows where it was said
 		// Numbers may be given again.
 		`UPDATE views SET seen = min(seen, coalesce((SELECT max(n) FROM messages), 0))`,

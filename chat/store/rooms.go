@@ -238,6 +238,9 @@ func (s *Store) Tail(name string, since time.Time) (all []chat.Trace, err error)
 // waited is true of a message of a room that still waits for a member.
 const waited = `EXISTS (SELECT 1 FROM messages d WHERE d.id = m.id AND d.room <> '' AND d.out = 1 AND d.status = 0)`
 
+// textless is true of the row for a member of something said in a room that is deleted.
+const textless = `room <> '' AND out = 1 AND peer <> -1 AND NOT EXISTS (SELECT 1 FROM messages r WHERE r.peer = -1 AND r.id = messages.id)`
+
 // inOrder puts messages of a room in the order of their clocks (SPEC §13.6).
 func inOrder(all []Message) {
 	slices.SortStableFunc(all, func(a, b Message) int {

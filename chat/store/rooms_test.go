@@ -77,6 +77,35 @@ func TestSaidIn(t *testing.T) {
 	}
 }
 
+// With something said in a room all goes that was kept of who has it; what waits for a member stays.
+func TestDeleteSaidIn(t *testing.T) {
+	s := open(t, t.TempDir())
+	for n := 1; n <= 2; n++ {
+		must[[]bool](t)(s.SaidIn(saying(n, uint64(n)), trio[:2]))
+		check(t, s.Delivered(key(1), id(n), now))
+	}
+	check(t, s.Flush())
+	s.Release(key(2))
+	check(t, s.Cancel(id(1), Failed))
+	if n := must[int64](t)(s.Delete(Filter{Room: room.Here}, now)); n != 1 {
+		t.Errorf("%d deleted", n)
+	}
+	if all := must[[]Message](t)(s.Undelivered()); len(all) != 1 || all[0].Text != "message 2" {
+		t.Errorf("the outbox: %+v", all)
+	}
+	if err := s.Retry(id(1), now); !errors.Is(err, ErrNotQueued) {
+		t.Errorf("what is deleted can be said again: %v", err)
+	}
+	// An earlier version left the rows of the members.
+	check(t, s.writing(func() error {
+		_, err := s.write.exec(`DELETE FROM messages WHERE peer = -1`)
+		return err
+	}))
+	if all := must[[]chat.Saying](t)(s.Outbox(key(2))); len(all) > 0 || s.Waits(key(2)) {
+		t.Errorf("to be sent: %+v", all)
+	}
+}
+
 // Members of a process that was killed are sent to by the next.
 func TestSaidInKilled(t *testing.T) {
 	dir := t.TempDir()
