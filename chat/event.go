@@ -22,6 +22,7 @@ const (
 	Parted                      // the person is in Room no more
 	Declined                    // the person, to whom message ID was said in Room, turns out not to be in it
 	Typing                      // the person is writing to us
+	Said                        // another node of ours has said Text to the person, or in Room
 )
 
 // Event is something that happened. It is flat so that it costs no allocation.
@@ -29,13 +30,14 @@ type Event struct {
 	Kind     Kind
 	Person   Person         // whom it concerns: sender, recipient, who came or left
 	ID       MessageID      // Message, Delivered
-	Text     string         // Message: as it came, at most MaxText bytes, perhaps not valid UTF-8
-	Sent     time.Time      // Message: by the sender's clock
+	Text     string         // Message, Said: as it came, at most MaxText bytes, perhaps not valid UTF-8
+	Sent     time.Time      // Message, Said: by the sender's clock
 	Received time.Time      // Message, Joined, Parted: by ours
 	RTT      time.Duration  // Delivered: from first transmission to acknowledgement
 	Addr     netip.AddrPort // Met
 	Room     string         // Message, Delivered, and what is about a room: its name; empty: between two
-	Clock    uint64         // Message in a room: where it stands among the others (SPEC §13.6)
+	Clock    uint64         // Message, Said in a room: where it stands among the others (SPEC §13.6)
+	Kept     int64          // Message, Said: its number in the Store, from where it comes; 0: from the network
 }
 
 // Person is somebody proven by a handshake.

@@ -309,6 +309,13 @@ func (p *person) delivered(r session.Receipt) {
 		if e.Room = f.room; !f.off(p.Key) {
 			return
 		}
+	} else if r.Form == wire.FormRoom { // said by another of our nodes, or by one before this
+		h, _, _ := wire.ParseRoomHead(r.Text)
+		in := p.core.roomOf(&h)
+		if in == nil {
+			return
+		}
+		e.Room = in.Name
 	}
 	p.core.events.add(e)
 }

@@ -53,6 +53,14 @@ type Saying struct {
 	Clock uint64 // where it stands in the room
 }
 
+// Kept is a message that another node of ours has put into the Store.
+type Kept struct {
+	Saying // To and Name: of whom it is from, or to; zero: said in a room
+	N      int64
+	Out    bool      // it was said
+	At     time.Time // when it was heard
+}
+
 // Trace is what is known of a message of a room besides what it says.
 type Trace struct {
 	ID    MessageID

@@ -168,6 +168,11 @@ func (o *Order[T]) Add(now time.Time, m Message[T], patience func(Author) Patien
 	return out
 }
 
+// Knows reports whether a message was shown or is held.
+func (o *Order[T]) Knows(id [16]byte) bool {
+	return o.has(Ref{ID: id}) || slices.ContainsFunc(o.held, func(h held[T]) bool { return h.ID == id })
+}
+
 // has reports whether a message was shown.
 func (o *Order[T]) has(r Ref) bool {
 	_, ok := o.known[r.ID]

@@ -212,7 +212,7 @@ func (s *sender) ack(now time.Time, a *wire.Frame) error {
 		if m.last == 0 || m.last >= a.Seq {
 			break
 		}
-		s.done.Push(Receipt{ID: m.ID, RTT: now.Sub(m.firstSent)})
+		s.done.Push(Receipt{m.Message, now.Sub(m.firstSent)})
 		s.queue.Pop()
 		s.base++
 		s.cut--

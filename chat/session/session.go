@@ -47,7 +47,7 @@ type Message struct {
 
 // Receipt says that the peer has accepted a message.
 type Receipt struct {
-	ID  [16]byte
+	Message
 	RTT time.Duration // from its first transmission to the acknowledgement of all of it
 }
 

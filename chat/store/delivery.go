@@ -297,6 +297,7 @@ func (s *Store) flush() error {
 			s.broken = nil
 		}
 		if err == nil {
+			s.news.wrote(batch)
 			s.flushing = nil
 			err = s.slot.flushed()
 			for i := range batch {

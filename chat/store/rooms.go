@@ -158,8 +158,17 @@ func (s *Store) Decline(to chat.Key, id chat.MessageID, now time.Time) error {
 
 // Share implements [chat.Store].
 func (s *Store) Share(name string, to chat.Person, since time.Time) (all []chat.Saying, err error) {
-	if !s.Spoke(name, since) {
-		return nil, nil
+	var lacks bool
+	if err := s.Flush(); err != nil {
+		return nil, err
+	}
+	err = s.reading(func(k *conn) error { // mostly there is nothing, and then nothing is written
+		return k.get(`SELECT EXISTS (SELECT 1 FROM (SELECT id, sent FROM messages WHERE peer = -1 AND room = ? ORDER BY n DESC LIMIT ?) m
+			WHERE sent >= ? AND NOT EXISTS (SELECT 1 FROM messages d WHERE d.id = m.id AND d.peer = (SELECT n FROM people WHERE key = ?)))`,
+			[]any{name, room.MaxRecent, millis(since), to.Key[:]}, &lacks)
+	})
+	if err != nil || !lacks {
+		return nil, err
 	}
 	err = s.writing(func() error {
 		all = nil

@@ -106,6 +106,56 @@ func TestDeleteSaidIn(t *testing.T) {
 	}
 }
 
+// What other processes say and hear is news, once and in order; what this one does isn't, even
+// where both have heard the same.
+func TestNews(t *testing.T) {
+	dir := t.TempDir()
+	here, there := open(t, dir), open(t, dir)
+	expect := func(want ...string) {
+		t.Helper()
+		var got []string
+		for {
+			all := must[[]chat.Kept](t)(here.News())
+			if len(all) == 0 {
+				break
+			}
+			for _, k := range all {
+				got = append(got, fmt.Sprint(k.Name, k.Out, k.Room, " ", k.Text))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the news are %.200q, %d in all; want %.200q, %d in all", got, len(got), want, len(want))
+		}
+	}
+	must[bool](t)(there.Heard(trio[0], id(1), "before", now, now))
+	check(t, there.Flush())
+	expect()
+	must[bool](t)(here.Heard(trio[0], id(2), "by this one", now, now))
+	must[[]bool](t)(here.SaidIn(saying(3, 3), trio))
+	expect()
+	must[bool](t)(there.Heard(trio[0], id(4), "heard", now, now))
+	must[bool](t)(here.Heard(trio[0], id(5), "by this one", now, now))
+	must[bool](t)(there.Heard(trio[0], id(5), "by this one", now, now))
+	must[bool](t)(there.Said(chat.Saying{To: key(2), Name: "bob", ID: id(6), Text: "said", Sent: now}))
+	must[[]bool](t)(there.SaidIn(saying(7, 7), trio))
+	must[bool](t)(there.HeardIn(trio[2], saying(8, 8), now))
+	check(t, there.Flush())
+	expect("anafalse heard", "bobtrue said", "true#here message 7", "carolfalse#here message 8")
+	expect()
+	must[int64](t)(there.Delete(Filter{}, now))
+	expect()
+	must[bool](t)(there.Heard(trio[0], id(9), "after a deletion", now, now))
+	check(t, there.Flush())
+	var many []string
+	for n := range 2*newsAtOnce + 1 {
+		must[bool](t)(there.Heard(trio[0], id(100+n), "one of many", now, now))
+		must[bool](t)(here.Heard(trio[0], id(1000+n), "mine", now, now))
+		many = append(many, "anafalse one of many")
+	}
+	check(t, there.Flush())
+	expect(append([]string{"anafalse after a deletion"}, many...)...)
+}
+
 // Members of a process that was killed are sent to by the next.
 func TestSaidInKilled(t *testing.T) {
 	dir := t.TempDir()

@@ -70,8 +70,9 @@ type Store struct {
 	readMu sync.Mutex // guards read
 	read   *conn
 
-	writeMu sync.Mutex // guards write; taken before mu
+	writeMu sync.Mutex // guards write and news; taken before mu
 	write   *conn
+	news    news
 }
 
 type messageKey struct {

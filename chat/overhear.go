@@ -1,0 +1,70 @@
+package chat
+
+import (
+	"strings"
+	"time"
+
+	"earshot/chat/room"
+	"earshot/chat/wire"
+)
+
+// Overhear takes what another node of ours, with the same Store, has said or heard: an
+// event follows as if it had come here. It returns false while too many events wait.
+func (n *Node) Overhear(k Kept) (taken bool) {
+	n.do(func(now time.Time) { taken = n.core.overhear(now, k) })
+	return taken
+}
+
+// Share gives what any node of ours has said lately in a room to those members who were
+// never told it (SPEC §13.7).
+func (n *Node) Share(name string) {
+	n.do(func(now time.Time) { n.core.shareAll(now, name) })
+}
+
+func (c *core) overhear(now time.Time, k Kept) bool {
+	switch {
+	case !c.events.room():
+		return false
+	case !k.Out && c.refuse(k.To):
+		return true
+	}
+	e := Event{
+		Kind: Message, Person: Person{k.To, k.Name}, ID: k.ID, Text: k.Text, Sent: k.Sent, Received: k.At,
+		Clock: k.Clock, Kept: k.N,
+	}
+	e.Room, _, _ = strings.Cut(k.Room, "·")
+	from := k.To
+	if k.Out {
+		e.Kind, from = Said, c.key
+	}
+	r := c.rooms.in[e.Room]
+	if r == nil || r.handle != k.Room {
+		c.events.add(e)
+		return true
+	}
+	if r.order.Knows(k.ID) {
+		return true
+	}
+	h, _, _ := wire.ParseRoomHead(k.Head + ".") // what an earlier version kept has none
+	r.show(r.order.Add(now, room.Message[Event]{
+		Ref: room.Ref{ID: k.ID, Author: author(from)}, Clock: k.Clock, Parents: parents(&h), Size: len(k.Text), Body: e,
+	}, c.patience))
+	return true
+}
+
+// shareAll gives members what they were never told. With those of the lobby who haven't
+// told their rooms yet a session is opened, which begins with that.
+func (c *core) shareAll(now time.Time, name string) {
+	r := c.rooms.in[name]
+	if r == nil || c.rooms.passing {
+		return
+	}
+	for _, p := range c.members(r.handle) {
+		if p.word() == nil {
+			c.meet(now, p, false)
+			continue
+		}
+		p.parked = append(p.parked, c.share(now, p, r)...)
+		p.unpark(now)
+	}
+}
