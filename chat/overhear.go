@@ -23,7 +23,7 @@ func (n *Node) Share(name string) {
 
 func (c *core) overhear(now time.Time, k Kept) bool {
 	switch {
-	case !c.events.room():
+	case !c.events.room(k.To):
 		return false
 	case !k.Out && c.refuse(k.To):
 		return true

@@ -158,7 +158,7 @@ func (s *Store) orphans() error {
 	dir := s.running()
 	left := written(dir)
 	err := s.reading(func(k *conn) error {
-		return k.each(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND owner <> 0`, nil, func(scan func(...any) error) error {
+		return k.each(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND owner <> 0 UNION SELECT slot FROM visits`, nil, func(scan func(...any) error) error {
 			var n int
 			err := scan(&n)
 			left[n] = true
@@ -195,7 +195,8 @@ func (s *Store) inherit(dead *slot) error {
 		return err
 	}
 	var owns bool
-	if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = ?)`, []any{dead.number}, &owns); err != nil {
+	if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = ?1) OR EXISTS (SELECT 1 FROM visits WHERE slot = ?1)`,
+		[]any{dead.number}, &owns); err != nil {
 		return err
 	}
 	if len(left) == 0 && len(damaged) == 0 && !owns {
@@ -205,8 +206,7 @@ func (s *Store) inherit(dead *slot) error {
 		if err := s.apply(left, 0); err != nil {
 			return err
 		}
-		_, err := s.write.exec(`UPDATE messages SET owner = 0 WHERE status = 0 AND owner = ?`, dead.number)
-		return err
+		return s.disown(dead.number)
 	})
 	if err != nil {
 		return err

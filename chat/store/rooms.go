@@ -290,46 +290,74 @@ type Room struct {
 	Joined bool
 }
 
-// Rooms returns the rooms that were joined or left, by name.
+// Rooms returns the rooms that were joined or left, and those that running processes are in
+// besides: first those of this process, then by name.
 func (s *Store) Rooms() (all []Room, err error) {
 	err = s.reading(func(k *conn) error {
 		all = nil
-		return k.each(`SELECT name, key, joined FROM rooms ORDER BY name`, nil, func(scan func(...any) error) error {
+		return k.each(`SELECT name, key, joined FROM (
+				SELECT name, key, 1 AS joined, CASE slot WHEN ? THEN 0 ELSE 2 END AS rank FROM visits
+				UNION ALL SELECT name, key, joined, 1 FROM rooms
+			) ORDER BY rank > 0, name, joined DESC, rank`, []any{s.slot.number}, func(scan func(...any) error) error {
 			var r Room
 			var key []byte
 			err := scan(&r.Name, &key, &r.Joined)
 			copy(r.Key[:], key)
-			all = append(all, r)
+			if !slices.ContainsFunc(all, func(o Room) bool { return o.Name == r.Name }) {
+				all = append(all, r)
+			}
 			return err
 		})
 	})
 	return all, err
 }
 
+// Visit notes in which rooms this process is besides those joined, until it ends or they are
+// joined or left.
+func (s *Store) Visit(rooms []chat.Membership) error {
+	return s.writing(func() error {
+		for _, m := range rooms {
+			if _, err := s.write.exec(`INSERT OR REPLACE INTO visits VALUES (?, ?, coalesce(?, x''))`, s.slot.number, m.Name, keyOf(m)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// keyOf returns the key of a private room; nil: it is open.
+func keyOf(m chat.Membership) []byte {
+	if m.Key.IsZero() {
+		return nil
+	}
+	return m.Key[:]
+}
+
 // SetRoom remembers a room as joined or left. It fails with [chat.ErrTooManyRooms].
 func (s *Store) SetRoom(m chat.Membership, joined bool) error {
-	var key []byte
-	if !m.Key.IsZero() {
-		key = m.Key[:]
-	}
 	return s.writing(func() error {
 		if full, err := s.full(m); joined && (full || err != nil) {
 			return cmp.Or(err, chat.ErrTooManyRooms)
 		}
 		_, err := s.write.exec(`INSERT INTO rooms (name, key, joined) VALUES (?, coalesce(?, x''), ?)
-			ON CONFLICT (name) DO UPDATE SET key = excluded.key, joined = excluded.joined`, m.Name, key, joined)
+			ON CONFLICT (name) DO UPDATE SET key = excluded.key, joined = excluded.joined`, m.Name, keyOf(m), joined)
+		if err == nil {
+			_, err = s.write.exec(`DELETE FROM visits WHERE name = ?`, m.Name)
+		}
 		return err
 	})
 }
 
-// full reports whether so many others of its kind are joined that m can't be. The lobby is
-// joined unless it was left.
+// full reports whether one is in so many other rooms of its kind that m can't be joined. In the
+// lobby is who hasn't left it.
 func (s *Store) full(m chat.Membership) (full bool, err error) {
 	most := room.MaxPrivate
 	if m.Key.IsZero() {
 		most = room.MaxOpen
 	}
-	err = s.write.get(`SELECT ?4 <= count(*) + (?1 AND ?2 <> ?3 AND NOT EXISTS (SELECT 1 FROM rooms WHERE name = ?3))
-		FROM rooms WHERE joined AND (key = x'') = ?1 AND name <> ?2`, []any{m.Key.IsZero(), m.Name, room.Here, most}, &full)
+	err = s.write.get(`SELECT count(*) >= ?1 FROM (
+			SELECT name FROM rooms WHERE joined AND (key = x'') = ?2 UNION SELECT name FROM visits WHERE (key = x'') = ?2
+			UNION SELECT ?3 WHERE ?2 AND NOT EXISTS (SELECT 1 FROM rooms WHERE name = ?3)
+		) WHERE name <> ?4`, []any{most, m.Key.IsZero(), room.Here, m.Name}, &full)
 	return full, err
 }

@@ -305,6 +305,50 @@ func TestRoomLimit(t *testing.T) {
 	check(t, s.SetRoom(secret(room.MaxPrivate), true))
 }
 
+// Where a running process is, all are, while it lives or until that is left.
+func TestVisit(t *testing.T) {
+	dir := t.TempDir()
+	here, there := open(t, dir), open(t, dir)
+	in := func(name string, k byte) chat.Membership { return chat.Membership{Name: name, Key: room.Key{k}} }
+	expect := func(what string, s *Store, want ...chat.Membership) {
+		t.Helper()
+		var got []chat.Membership
+		for _, r := range must[[]Room](t)(s.Rooms()) {
+			if r.Joined {
+				got = append(got, r.Membership)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: in %v, want %v", what, got, want)
+		}
+	}
+	check(t, here.SetRoom(in("#b", 1), true))
+	check(t, here.SetRoom(in("#c", 0), false))
+	check(t, there.Visit([]chat.Membership{in("#d", 0), in("#b", 2), in("#c", 0)}))
+	expect("here", here, in("#b", 1), in("#c", 0), in("#d", 0))
+	expect("there", there, in("#b", 2), in("#c", 0), in("#d", 0))
+	for i := range room.MaxOpen - 3 { // with #c, #d and the lobby
+		check(t, here.SetRoom(in(fmt.Sprint("#e", i), 0), true))
+		check(t, here.SetRoom(in(fmt.Sprint("#e", i), 0), true))
+	}
+	if err := here.SetRoom(in("#f", 0), true); !errors.Is(err, chat.ErrTooManyRooms) {
+		t.Error(err)
+	}
+	for i := range room.MaxOpen - 3 {
+		check(t, here.SetRoom(in(fmt.Sprint("#e", i), 0), false))
+	}
+	check(t, here.SetRoom(in("#c", 0), false))
+	expect("after one was left", here, in("#b", 1), in("#d", 0))
+	check(t, there.Close())
+	expect("after the process has ended", here, in("#b", 1))
+	check(t, here.writing(func() error { // as one that was killed leaves it
+		_, err := here.write.exec(`INSERT INTO visits VALUES (7, '#killed', x'')`)
+		return err
+	}))
+	must[[]chat.Key](t)(here.Waiting())
+	expect("after a process was killed", here, in("#b", 1))
+}
+
 // Whatever is in a journal, reading it neither panics nor makes up what isn't there.
 func FuzzRoomRecord(f *testing.F) {
 	r := record{seq: 1, kind: saidIn, id: id(1), text: "text", in: &inRoom{room: room.Here, head: "head", to: []member{{trio[0], true}}}}

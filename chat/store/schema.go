@@ -88,6 +88,13 @@ UPDATE people SET named = n;
 -- fold has come to know of more that is the same.
 INSERT INTO search (search) VALUES ('delete-all');
 UPDATE searchable SET n = 0;
+`, `
+CREATE TABLE visits (             -- rooms that a process is in besides those joined, while it lives
+	slot INTEGER NOT NULL,
+	name TEXT NOT NULL,
+	key  BLOB NOT NULL,            -- as in rooms
+	PRIMARY KEY (slot, name)
+) WITHOUT ROWID;
 `}
 
 // migrate brings the schema to the present version.

@@ -243,7 +243,7 @@ func (s *Store) explain(err error) error {
 }
 
 // Close carries over what is in the journal, gives back to the outbox what this
-// process hasn't delivered, and closes the database.
+// process hasn't delivered, leaves the rooms that it visits, and closes the database.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -257,11 +257,20 @@ func (s *Store) Close() error {
 	err := s.Flush()
 	if err == nil {
 		s.writeMu.Lock()
-		_, err = s.write.exec(`UPDATE messages SET owner = 0 WHERE status = 0 AND owner = ?`, s.slot.number)
+		err = s.disown(s.slot.number)
 		s.writeMu.Unlock()
 	}
 	s.release()
 	return s.explain(err)
+}
+
+// disown gives back to all what the process in a slot had for itself.
+func (s *Store) disown(number int64) error {
+	_, err := s.write.exec(`UPDATE messages SET owner = 0 WHERE status = 0 AND owner = ?`, number)
+	if err == nil {
+		_, err = s.write.exec(`DELETE FROM visits WHERE slot = ?`, number)
+	}
+	return err
 }
 
 func (s *Store) release() {

@@ -93,19 +93,21 @@ func TestViewsOfAnOlderDatabase(t *testing.T) {
 	if _, err := s.Heard(ana, chat.MessageID{1}, "long ago", at, at); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	for _, q := range []string{
-		`DROP TABLE views`, `DROP TABLE typed`, `ALTER TABLE people DROP COLUMN named`, fmt.Sprintf(`PRAGMA user_version = %d`, slices.Index(migrations, viewsMigration())),
-	} {
-		if _, err := s.write.exec(q); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	old, err := connect(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{
+		`DROP TABLE views`, `DROP TABLE typed`, `DROP TABLE visits`, `ALTER TABLE people DROP COLUMN named`, fmt.Sprintf(`PRAGMA user_version = %d`, slices.Index(migrations, viewsMigration())),
+	} {
+		if _, err := old.exec(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old.close()
 	if s, err = Open(dir); err != nil {
 		t.Fatal(err)
 	}

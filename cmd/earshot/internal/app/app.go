@@ -63,7 +63,7 @@ type App struct {
 
 	Surplus []string // rooms joined before that this process isn't in, since they are too many
 
-	rooms        []chat.Membership // that this process is in whatever the others decide
+	following    sync.Mutex // the rooms of this person
 	firstContact func(*App, chat.Person)
 	strangers    map[chat.Key]bool // of pump: met, and not yet known
 	announced    sync.Map          // chat.Key to the name that they announce, while visible
@@ -101,7 +101,7 @@ func Start(cfg Config, discover bool) (*App, error) {
 		Me:   chat.Person{Key: identity.Key(), Name: cfg.Name},
 		Port: uint16(conn.LocalAddr().(*net.UDPAddr).Port),
 		done: make(chan struct{}), knock: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
-		firstContact: cfg.FirstContact, rooms: cfg.Rooms,
+		firstContact: cfg.FirstContact,
 	}
 	node := chat.Config{Identity: identity, Name: cfg.Name, Unanswered: a.unanswered, Refuse: a.Book.Blocked, Passing: cfg.Brief}
 	var kept []store.Room
@@ -113,6 +113,13 @@ func Start(cfg Config, discover bool) (*App, error) {
 		node.Store = keeper{a.Store, &a.announced}
 	}
 	node.Rooms, a.Surplus = memberships(cfg.Rooms, kept)
+	if a.Store != nil && !cfg.Brief {
+		err = a.Store.Visit(node.Rooms[:len(cfg.Rooms)])
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
 	if a.Node, err = chat.NewNode(conn, node); err != nil {
 		return nil, err
 	}
@@ -168,6 +175,9 @@ func keep(cfg Config, book *Book) (s *store.Store, kept []store.Room, err error)
 	}
 	if err == nil {
 		kept, err = s.Rooms()
+	}
+	if err == nil && !cfg.NoHistory {
+		_, err = s.News() // from here on
 	}
 	if s != nil && (err != nil || cfg.NoHistory) {
 		_ = s.Close()
@@ -233,7 +243,7 @@ func (a *App) pump(out chan<- chat.Event) {
 		if a.Store != nil {
 			a.remember(e)
 		}
-		if a.Presence != nil {
+		if a.Presence != nil && e.Kept == 0 {
 			a.vouch(e)
 		}
 		out <- e

@@ -50,38 +50,42 @@ func memberships(named []chat.Membership, kept []store.Room) (all []chat.Members
 	return all, surplus
 }
 
-// Join makes this process, and those to come, be in a room.
+// Join makes all that runs of this person, and what will, be in a room.
 func (a *App) Join(m chat.Membership) error {
-	if a.Store != nil { // which refuses one room too many
-		if err := a.Store.SetRoom(m, true); err != nil {
-			return err
-		}
+	if a.Store == nil {
+		return a.Node.Join(m)
 	}
-	return a.Node.Join(m)
+	err := a.Store.SetRoom(m, true)
+	a.follow()
+	return err
 }
 
-// Leave makes this process, and those to come, be in a room no more.
+// Leave makes all that runs of this person, and what will, be in a room no more.
 func (a *App) Leave(name string) error {
-	if err := a.Node.Leave(name); err != nil || a.Store == nil {
-		return err
+	if a.Store == nil {
+		return a.Node.Leave(name)
 	}
-	return a.Store.SetRoom(chat.Membership{Name: name}, false)
+	err := a.Store.SetRoom(chat.Membership{Name: name}, false)
+	a.follow()
+	return err
 }
 
-// follow joins and leaves what another process of this person has.
+// follow makes this process be in the rooms that this person is in.
 func (a *App) follow() {
+	a.following.Lock()
+	defer a.following.Unlock()
 	kept, err := a.Store.Rooms()
 	if err != nil {
 		return
 	}
-	for _, r := range kept {
-		switch {
-		case slices.ContainsFunc(a.rooms, func(m chat.Membership) bool { return m.Name == r.Name }):
-		case r.Joined:
-			_ = a.Node.Join(r.Membership)
-		default:
+	in, _ := memberships(nil, kept)
+	for _, r := range a.Node.Rooms() {
+		if r.Joined && !slices.ContainsFunc(in, func(m chat.Membership) bool { return m.Name == r.Name }) {
 			_ = a.Node.Leave(r.Name)
 		}
+	}
+	for _, m := range in {
+		_ = a.Node.Join(m)
 	}
 }
 
