@@ -40,7 +40,7 @@ func (s *Store) News() (all []chat.Kept, err error) {
 	}
 	n := &s.news
 	var newest, rows int64
-	if err := s.write.get(`SELECT coalesce(max(n), 0) FROM messages`, nil, &newest); err != nil {
+	if err := s.write.get(newestMessage, nil, &newest); err != nil {
 		return nil, s.explain(err)
 	}
 	if !n.followed {

@@ -16,6 +16,7 @@ type View struct {
 	Muted  bool      // nothing from there is to disturb
 	Unread int       // messages heard after Seen, as far as MaxUnread
 	Last   time.Time // of the last message; zero: there is none
+	Newest int64     // the N of the last message of all by then
 }
 
 // MaxUnread is as far as unread messages are counted.
@@ -28,12 +29,16 @@ func (s *Store) Views() (all []View, err error) {
 		return nil, err
 	}
 	err = s.reading(func(k *conn) error {
+		var newest int64
+		if err := k.get(newestMessage, nil, &newest); err != nil {
+			return err
+		}
 		var before int64 // what was there when views began to be kept is read
 		if err := k.get(`SELECT seen FROM views WHERE conversation = ''`, nil, &before); err != nil && !none(err) {
 			return err
 		}
 		for _, p := range people {
-			v := View{Peer: p.Key, Seen: before}
+			v := View{Peer: p.Key, Seen: before, Newest: newest}
 			err := k.get(`SELECT draft, seen, muted FROM views WHERE conversation = ?`, []any{p.Key.String()}, &v.Draft, &v.Seen, &v.Muted)
 			if err != nil && !none(err) {
 				return err
@@ -57,6 +62,9 @@ func (s *Store) Views() (all []View, err error) {
 	return all, err
 }
 
+// newestMessage is the number of the last message.
+const newestMessage = `SELECT coalesce(max(n), 0) FROM messages`
+
 // inTheRoom picks the rows of messages said in the room ?1, by whatever handle, so that an index serves.
 const inTheRoom = `room <> '' AND (out = 0 OR peer = -1) AND (room = ?1 OR room GLOB ?1 || '·*')`
 
@@ -65,7 +73,11 @@ func (s *Store) RoomView(name string) (View, error) {
 	v := View{Room: name}
 	err := s.reading(func(k *conn) error {
 		v = View{Room: name}
-		err := k.get(`SELECT draft, seen, muted FROM views WHERE conversation = ?`, []any{name}, &v.Draft, &v.Seen, &v.Muted)
+		err := k.get(newestMessage, nil, &v.Newest)
+		if err != nil {
+			return err
+		}
+		err = k.get(`SELECT draft, seen, muted FROM views WHERE conversation = ?`, []any{name}, &v.Draft, &v.Seen, &v.Muted)
 		if none(err) { // what was there when views began to be kept is read
 			err = k.get(`SELECT seen FROM views WHERE conversation = ''`, nil, &v.Seen)
 		}
@@ -85,7 +97,7 @@ func (s *Store) RoomView(name string) (View, error) {
 	return v, err
 }
 
-// SetView keeps a view. Unread and Last don't count, nor does a Seen that
+// SetView keeps a view. Unread, Last and Newest don't count, nor does a Seen that
 // goes back.
 func (s *Store) SetView(v View) error {
 	return s.writing(func() error {

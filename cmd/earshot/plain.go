@@ -286,6 +286,8 @@ func (t *plain) said(n app.News) {
 	switch {
 	case n.Line.Notice:
 		t.say(n.Line.Text)
+	case n.Line.Out && n.Line.Elsewhere && n.Conv == t.s.Current():
+		t.line(n.Line, n.Line.At.Local().Format("15:04 "))
 	case n.Line.Out && n.Conv == t.s.Current():
 		t.mark(n)
 	case n.Line.Out:

@@ -49,6 +49,8 @@ type Line struct {
 	State  State
 	Reason string // of Failed; harmless
 
+	Elsewhere bool // I said it in another process
+
 	Mention bool // in a room: it calls me
 	Got, Of int  // my own in a room: how many of the members have it, of how many
 
@@ -207,6 +209,31 @@ func (s *Session) line(c *contact, m store.Message) Line {
 		}
 	}
 	return l
+}
+
+// has reports whether an event's message has been read from the store.
+func (c *contact) has(e chat.Event) bool {
+	return e.Kept != 0 && e.Kept <= c.view.Newest || c.tail.has(e.Kind == chat.Said, e.ID)
+}
+
+// overheard takes what I have said in another process.
+func (s *Session) overheard(e chat.Event) {
+	c := s.about(Conv{Key: e.Person.Key, Room: e.Room})
+	if c.has(e) {
+		return
+	}
+	kept, err := s.store.Log(store.Filter{After: e.Kept - 1, Before: e.Kept + 1})
+	if err != nil || len(kept) == 0 { // deleted meanwhile
+		return
+	}
+	line := s.line(c, kept[0])
+	line.Elsewhere = true
+	if n := s.add(c, line); line.State == Queued || line.State == Sent {
+		c.undone = append(c.undone, n)
+	}
+	if c == s.current && s.attended {
+		s.seen(c)
+	}
 }
 
 // sending is the state of what isn't delivered.

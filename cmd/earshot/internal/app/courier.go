@@ -30,6 +30,7 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 	var version int64 = -1
 	var looked, expired time.Time
 	var trouble string
+	f := &follower{App: a, spoken: map[string]bool{}}
 	adopting := make(chan struct{}, 1)
 	var written <-chan fsnotify.Event
 	var missed <-chan error // events, since they were too many
@@ -78,6 +79,10 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 			a.follow()
 			out.look(a.Store)
 		}
+		if v != version || len(f.news) > 0 {
+			f.overhear()
+		}
+		f.share(now)
 		version, looked = v, now
 		keys, _ := a.Store.Waiting()
 		for _, key := range keys {
@@ -181,6 +186,8 @@ func (a *App) remember(e chat.Event) {
 	case !known && e.Kind == chat.Met && len(a.strangers) < maxStrangers:
 		a.strangers[key] = true
 	case e.Kind == chat.Left:
+		delete(a.strangers, key)
+	case e.Kept != 0: // who was there tells of it
 		delete(a.strangers, key)
 	case a.strangers[key] && (e.Kind == chat.Message || e.Kind == chat.Delivered && e.Room == ""):
 		delete(a.strangers, key)

@@ -187,11 +187,12 @@ func (c *contact) order(l *lines) bool {
 // heardIn takes what was said in a room.
 func (s *Session) heardIn(e chat.Event) {
 	c := s.room(e.Room)
+	if c.has(e) {
+		return
+	}
 	line := Line{ID: e.ID, From: e.Person.Key, At: e.Received, clock: e.Clock, Mention: room.Mentions(e.Text, s.me.Name)}
 	line.Text, line.Action = text(e.Text)
-	if !c.tail.has(false, e.ID) { // read from the store meanwhile
-		s.take(c, line, line.Mention)
-	}
+	s.take(c, line, line.Mention)
 }
 
 // sayIn says something in a room.

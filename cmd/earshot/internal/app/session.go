@@ -194,9 +194,18 @@ func (s *Session) Begin(peers []discovery.Peer, now time.Time) {
 func (s *Session) Heard(e chat.Event, now time.Time) {
 	s.now = now
 	defer func() { s.stale = true }()
+	if e.Kind == chat.Said {
+		s.overheard(e)
+		return
+	}
 	was, label := "", ""
-	if c := s.contacts[Conv{Key: e.Person.Key}]; c != nil && c.opened && c.person.Name != e.Person.Name {
-		was, label = c.person.Name, s.Label(c.conv)
+	if c := s.contacts[Conv{Key: e.Person.Key}]; c != nil {
+		if e.Kept != 0 && c.person.Name != "" { // that may be an older name
+			e.Person.Name = c.person.Name
+		}
+		if c.opened && c.person.Name != e.Person.Name {
+			was, label = c.person.Name, s.Label(c.conv)
+		}
 	}
 	c := s.contact(e.Person)
 	if was != "" && was != c.person.Name {
@@ -235,7 +244,12 @@ func (s *Session) Heard(e chat.Event, now time.Time) {
 
 // heard takes a message.
 func (s *Session) heard(c *contact, e chat.Event, now time.Time) {
-	s.link(c, now)
+	if c.has(e) {
+		return
+	}
+	if e.Kept == 0 { // else they talk with another process
+		s.link(c, now)
+	}
 	s.meet(c, now)
 	c.typingUntil = time.Time{}
 	line := Line{ID: e.ID, From: c.conv.Key, At: e.Received}
@@ -414,7 +428,7 @@ func (s *Session) Busy(on bool) { s.busy = on }
 func (s *Session) Undelivered() (all []Hit) {
 	for _, c := range s.contacts {
 		for _, n := range c.undone {
-			if l := c.tail.at(n); l != nil && n > liveN {
+			if l := c.tail.at(n); l != nil && n > liveN && !l.Elsewhere {
 				all = append(all, Hit{c.conv, *l})
 			}
 		}

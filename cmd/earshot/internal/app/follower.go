@@ -1,0 +1,50 @@
+package app
+
+import (
+	"time"
+
+	"earshot/chat"
+)
+
+// shareEvery is how often members of rooms are given what other processes have said there
+// without knowing of them, which asks the store about each.
+const shareEvery = time.Second
+
+// follower brings what other processes of this person say and hear.
+type follower struct {
+	*App
+	news   []chat.Kept     // not taken yet
+	spoken map[string]bool // rooms in which they have said something since
+	shared time.Time
+}
+
+// overhear makes events of what they have said and heard, as far as there is room for these.
+func (f *follower) overhear() {
+	for {
+		for ; len(f.news) > 0; f.news = f.news[1:] {
+			k := f.news[0]
+			if !f.Node.Overhear(k) {
+				return
+			}
+			if k.Out && k.Room != "" {
+				f.spoken[RoomName(k.Room)] = true
+			}
+		}
+		var err error
+		if f.news, err = f.Store.News(); err != nil || len(f.news) == 0 {
+			return
+		}
+	}
+}
+
+// share gives what they have said in rooms to members who weren't told it.
+func (f *follower) share(now time.Time) {
+	if len(f.spoken) == 0 || now.Sub(f.shared) < shareEvery {
+		return
+	}
+	for name := range f.spoken {
+		f.Node.Share(name)
+	}
+	clear(f.spoken)
+	f.shared = now
+}
