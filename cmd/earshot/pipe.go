@@ -75,6 +75,9 @@ type talk struct {
 	say     func(text string) (chat.MessageID, []chat.Person, error)
 	event   func(chat.Event) error
 	waiting map[messageTo]chat.Person // for acknowledgements
+	said    bool                      // something
+	heard   bool                      // somebody has it
+	lost    bool                      // something was said, and nobody has anything of what was
 }
 
 // messageTo is a message, and somebody whom it is for.
@@ -105,7 +108,7 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 		for _, m := range to {
 			t.waiting[messageTo{id, m.Key}] = m
 		}
-		held, input = nil, lines
+		held, input, t.said = nil, lines, true
 		return nil
 	}
 	look := time.NewTicker(lookAfter)
@@ -127,6 +130,7 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 		case e := <-t.a.Chat:
 			if e.Kind == chat.Delivered || e.Kind == chat.Declined {
 				delete(t.waiting, messageTo{e.ID, e.Person.Key})
+				t.heard = t.heard || e.Kind == chat.Delivered && e.Room == t.room
 				if held != nil {
 					err = say(*held)
 				}
@@ -137,6 +141,7 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 			for m := range t.waiting {
 				if t.a.Settled(m.to, m.id) {
 					delete(t.waiting, m)
+					t.heard = true
 				}
 			}
 		case <-late:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -91,7 +92,7 @@ func (p *process) passphrase(ctx context.Context, name string) (string, error) {
 	}
 	select {
 	case in := <-read:
-		if in.err != nil {
+		if in.err != nil && !errors.Is(in.err, io.EOF) {
 			return "", fmt.Errorf("the passphrase can't be read: %w", in.err)
 		}
 		if in.text == "" {

@@ -193,7 +193,11 @@ func (p *process) pipeRoom(ctx context.Context, a *app.App, name string, timeout
 		},
 		event: func(e chat.Event) error { return p.inRoom(a, name, e) },
 	}
-	return t.run(ctx, readLines(p.in), timeout)
+	err := t.run(ctx, readLines(p.in), timeout)
+	if err == nil && t.said && !t.heard && len(a.Node.Members(name)) == 0 {
+		return &empty{name}
+	}
+	return err
 }
 
 // inRoom prints what is said in the room, and who comes and goes.
