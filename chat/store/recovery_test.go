@@ -337,15 +337,17 @@ func TestLearntAnew(t *testing.T) {
 	fill(t, s, "straße")
 	_, err := s.index(indexChunk)
 	check(t, err)
+	check(t, s.Close())
+	old := must[*conn](t)(connect(s.path))
 	last := slices.IndexFunc(migrations, func(m string) bool { return strings.Contains(m, "'delete-all'") })
 	for _, query := range []string{
 		`INSERT INTO search (search) VALUES ('delete-all')`, `INSERT INTO search (rowid, text, peer) VALUES (1, 'straße', 'p1')`,
-		fmt.Sprintf(`PRAGMA user_version = %d`, last),
+		`DROP TABLE visits`, fmt.Sprintf(`PRAGMA user_version = %d`, last),
 	} {
-		_, err := s.write.exec(query)
+		_, err := old.exec(query)
 		check(t, err)
 	}
-	check(t, s.Close())
+	old.close()
 	s = open(t, dir)
 	_, err = s.index(indexChunk)
 	check(t, err)
