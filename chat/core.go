@@ -75,6 +75,7 @@ type core struct {
 	hellos  map[[32]byte]*half // by the ephemeral key of their hello
 	sources map[netip.Addr]int // how many of halves each address has
 	cookies cookies
+	trials  bucket // hellos to where people only say to be
 	timers  timers
 	events  eventQueue
 	shuns   map[netip.AddrPort]shunned
@@ -106,7 +107,8 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 		people: map[Key]*person{}, links: map[uint32]*link{}, dials: map[uint32]*dial{},
 		halves: map[uint32]*half{}, remotes: map[uint32]*link{}, hellos: map[[32]byte]*half{},
 		sources: map[netip.Addr]int{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
-		rooms: rooms{in: map[string]*parlour{}, passing: cfg.Passing},
+		trials: bucket{burst: trialsAtOnce, perSecond: trialsPerSecond},
+		rooms:  rooms{in: map[string]*parlour{}, passing: cfg.Passing},
 	}
 	binary.BigEndian.PutUint64(c.instance[:], c.random.Uint64())
 	if c.store == nil {

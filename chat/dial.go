@@ -2,6 +2,7 @@ package chat
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -18,9 +19,10 @@ type dial struct {
 	index    uint32 // of the session to be
 	want     Key    // zero: whoever answers
 	addrs    []netip.AddrPort
-	spread   bool // hellos have gone to other addresses too
+	asked    map[netip.AddrPort]*asked
+	first    netip.AddrPort // of those asked
+	spread   bool           // others have been asked too
 	machine  *handshake.Initiator
-	cookies  map[netip.AddrPort][wire.CookieSize]byte
 	tries    uint
 	waiters  []*waiter
 	mismatch *MismatchError // somebody else answered at an address since dropped
@@ -30,6 +32,12 @@ type dial struct {
 	knock    timer
 }
 
+// asked is an address to which hellos have gone.
+type asked struct {
+	cookie [wire.CookieSize]byte
+	draws  bool // a cookie from there is answered at once: the first after each hello
+}
+
 // startDial begins a handshake and sends the first hello.
 func (c *core) startDial(now time.Time, want Key, addrs []netip.AddrPort) *dial {
 	machine, err := handshake.Initiate(c.identity.private, newEphemeral(), c.intro)
@@ -37,8 +45,8 @@ func (c *core) startDial(now time.Time, want Key, addrs []netip.AddrPort) *dial 
 		panic(err) // nothing in it comes from outside
 	}
 	d := &dial{
-		core: c, index: c.newIndex(), want: want, addrs: addrs, spread: len(addrs) > 1, machine: machine,
-		cookies: map[netip.AddrPort][wire.CookieSize]byte{},
+		core: c, index: c.newIndex(), want: want, addrs: addrs, machine: machine,
+		asked: map[netip.AddrPort]*asked{},
 	}
 	d.timer.run = d.fire
 	if d.knock.run = d.unanswered; c.unanswered != nil && !want.IsZero() {
@@ -67,6 +75,7 @@ func (c *core) open(now time.Time, t Target, done func(Person, error)) (cancel f
 		return none
 	}
 	w := &waiter{done: done}
+	findable := len(addrs) > 0
 	if p := c.people[t.Key]; p != nil {
 		if l := p.best(); l != nil && !l.overdue(now, redialAfter) {
 			l.await([]*waiter{w})
@@ -80,8 +89,9 @@ func (c *core) open(now time.Time, t Target, done func(Person, error)) (cancel f
 		if d, addrs = p.dial, p.addrs(); d != nil {
 			d.retarget(now, addrs)
 		}
+		findable = p.findable()
 	}
-	if len(addrs) == 0 {
+	if !findable {
 		done(Person{}, ErrNoAddress)
 		return none
 	}
@@ -117,19 +127,28 @@ func (d *dial) retarget(now time.Time, addrs []netip.AddrPort) {
 	if slices.Equal(addrs, d.addrs) {
 		return
 	}
-	d.addrs, d.tries, d.spread = addrs, 0, true
+	d.addrs, d.tries = addrs, 0
+	maps.DeleteFunc(d.asked, func(a netip.AddrPort, _ *asked) bool { return !slices.Contains(addrs, a) })
 	d.fire(now)
 }
 
-// fire sends the hello to every address and makes the next appointment.
+// fire sends the hello to every address and makes the next appointment. Where the person
+// only says to be is tried when the others haven't answered a while: with the third hello,
+// the fifth, the ninth.
 func (d *dial) fire(now time.Time) {
 	d.waiters = slices.DeleteFunc(d.waiters, (*waiter).gone)
-	if p := d.core.people[d.want]; d.tries > 0 && len(d.waiters) == 0 && (p == nil || !p.sought()) {
+	p := d.core.people[d.want]
+	if d.tries > 0 && len(d.waiters) == 0 && (p == nil || !p.sought()) {
 		d.end(Person{}, ErrUnreachable)
 		return
 	}
 	for _, a := range d.addrs {
-		d.hello(a)
+		d.hello(a, true)
+	}
+	if p != nil && d.tries >= toldFrom && d.tries&(d.tries-1) == 0 {
+		for _, a := range p.elsewhere(now, d.addrs) {
+			d.hello(a, false)
+		}
 	}
 	d.core.timers.set(&d.timer, now.Add(backoff(d.tries)))
 	d.tries++
@@ -151,8 +170,19 @@ func (c *core) poke(to []netip.AddrPort) {
 	}
 }
 
-func (d *dial) hello(to netip.AddrPort) {
-	h := wire.Hello{Sender: d.index, Cookie: d.cookies[to], Noise: d.machine.Hello()}
+// hello says hello to an address, from where a cookie then may draw another.
+func (d *dial) hello(to netip.AddrPort, draws bool) {
+	a := d.asked[to]
+	if a == nil {
+		a = &asked{}
+		d.asked[to] = a
+	}
+	a.draws = draws
+	if !d.first.IsValid() {
+		d.first = to
+	}
+	d.spread = d.spread || to != d.first
+	h := wire.Hello{Sender: d.index, Cookie: a.cookie, Noise: d.machine.Hello()}
 	d.core.out(h.Append(d.core.buf()), to)
 }
 
@@ -179,12 +209,14 @@ func (c *core) cookie(src netip.AddrPort, b []byte) {
 		return
 	}
 	d := c.dials[k.Receiver]
-	if d == nil || !slices.Contains(d.addrs, src) || d.cookies[src] == k.Cookie {
+	if d == nil || d.asked[src] == nil || d.asked[src].cookie == k.Cookie {
 		c.stats.Unknown++
 		return
 	}
-	d.cookies[src] = k.Cookie
-	d.hello(src)
+	d.asked[src].cookie = k.Cookie
+	if d.asked[src].draws { // else it goes with the next hello: nobody can draw more than we would send
+		d.hello(src, false)
+	}
 }
 
 // reply takes message 2 of a handshake of ours (SPEC §4).
@@ -224,7 +256,7 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 	}
 	s := session.New(now, result.Send, result.Recv, d.index, a.Sender)
 	result.Wipe()
-	if d.spread || src != d.addrs[0] {
+	if d.spread || src != d.first {
 		s.Check(c.random.Uint64())
 	}
 	answer := wire.Answer{Type: wire.TypeFinal, Sender: d.index, Receiver: a.Sender, Noise: final}
@@ -234,6 +266,9 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 	if l == nil {
 		d.end(Person{}, ErrUnreachable)
 		return
+	}
+	if slices.Contains(d.addrs, src) { // not shown yet, but we have looked there of our own accord
+		l.person.last = src
 	}
 	if o := l.person.best(); l.retired && o != nil { // the other side's opening stays
 		l = o

@@ -33,6 +33,7 @@ const (
 	tieWithin    = 3 * time.Second         // two sessions made within this were opened by both sides at once
 	helloFirst   = 50 * time.Millisecond
 	helloMax     = 2 * time.Second
+	toldFrom     = 2                      // hellos that get no answer before told addresses are tried
 	knockAfter   = 300 * time.Millisecond // without an answer to a handshake
 	knockAgain   = time.Second            // after the first time, then twice as long each time
 	knockMax     = 32 * time.Second
@@ -56,11 +57,14 @@ const (
 	maxHeld            = 8 << 20 // bytes of messages in the making, of all sessions
 	cookiesFrom        = 32      // halves from which openers must prove their address
 	maxDialAddrs       = 8       // addresses tried at once for one person
-	maxBacklog         = 4096    // messages waiting for one person
-	maxNotices         = 50      // of unknown sessions, in unknownEvery
-	maxShuns           = 1024    // addresses of people refused
-	maxSeen            = 1024    // message ids remembered of one person; above session.Window
-	maxRemembered      = 8192    // people whose message ids are remembered without a store
+	toldTrials         = 3       // hellos to each address that an introduction tells
+	trialsAtOnce       = 16      // such hellos, of all people
+	trialsPerSecond    = 2
+	maxBacklog         = 4096 // messages waiting for one person
+	maxNotices         = 50   // of unknown sessions, in unknownEvery
+	maxShuns           = 1024 // addresses of people refused
+	maxSeen            = 1024 // message ids remembered of one person; above session.Window
+	maxRemembered      = 8192 // people whose message ids are remembered without a store
 	maxWaitingMessages = 1024
 	maxWaitingTexts    = 8 << 20 // bytes of them; a few more may come with the last
 	maxWaitingOfOne    = session.Window

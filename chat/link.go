@@ -67,7 +67,9 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 
 	known := p.released == l.instance || slices.ContainsFunc(p.links, func(o *link) bool { return !o.retired && o.instance == l.instance })
 	renamed := p.Name != intro.Name
-	p.Name, p.last = intro.Name, addr
+	if p.Name = intro.Name; !s.Checking() {
+		p.last = addr
+	}
 	p.tells(intro.Addrs)
 	p.links = append(p.links, l)
 	p.settle(now, l)
@@ -142,7 +144,9 @@ func (l *link) heard(now time.Time) {
 			l.doubted = false
 			l.person.resume(now)
 		}
-		l.person.last = l.addr
+		if !l.session.Checking() {
+			l.person.last = l.addr
+		}
 		if l.person.unreachable {
 			l.person.alive()
 			l.person.collect(now) // what was given back meanwhile

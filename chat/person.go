@@ -18,7 +18,8 @@ type person struct {
 	links       []*link           // live ones, the newest last
 	hints       []netip.AddrPort  // where discovery sees it
 	told        []netip.AddrPort  // where it says it is, when it introduces itself
-	last        netip.AddrPort    // where it was last proven
+	trials      int               // how often told may still be tried
+	last        netip.AddrPort    // where it was last shown to be, or found
 	dial        *dial             // towards it, if one is under way
 	waiting     []session.Message // to be said when there is a session
 	waitingFrom time.Time
@@ -176,36 +177,50 @@ func (p *person) addrs() []netip.AddrPort {
 	if p.last.IsValid() {
 		all = append(all, p.last)
 	}
-	for _, some := range [...][]netip.AddrPort{p.hints, p.told} {
-		for _, a := range some {
-			if !slices.Contains(all, a) {
-				all = append(all, a)
-			}
+	for _, a := range p.hints {
+		if !slices.Contains(all, a) {
+			all = append(all, a)
 		}
 	}
 	return all[:min(len(all), maxDialAddrs)]
 }
 
-// tells takes the addresses of an introduction. They are the peer's own word, and cost
-// whoever is really there no more than the hellos of a handshake (SPEC §4).
+// tells takes the addresses of an introduction. They are the peer's own word and may be
+// anybody's, so they are good for few hellos (SPEC §4.1).
 func (p *person) tells(addrs [][]byte) {
-	p.told = nil
+	p.told, p.trials = nil, toldTrials
 	for _, b := range addrs[:min(len(addrs), wire.MaxAddrs)] {
-		if a, err := wire.ParseAddr(b); err == nil && tellable(a) {
+		a, err := wire.ParseAddr(b)
+		if err == nil && tellable(a) && !slices.ContainsFunc(p.told, func(o netip.AddrPort) bool { return o.Addr() == a.Addr() }) {
 			p.told = append(p.told, a)
 		}
 	}
 }
 
-// tellable reports whether an address can mean a node to somebody else.
+// tellable reports whether an address can mean a node to somebody else. What ends in 255
+// may be a broadcast: the mask of a network that we aren't in is not known.
 func tellable(a netip.AddrPort) bool {
-	return a.Port() != 0 && a.Addr().IsGlobalUnicast() && a.Addr().Zone() == ""
+	ip := a.Addr()
+	return a.Port() != 0 && ip.IsGlobalUnicast() && ip.Zone() == "" && (!ip.Is4() || ip.As4()[3] != 255)
 }
+
+// elsewhere is where the person only says to be, beside addrs, if that may be tried now.
+func (p *person) elsewhere(now time.Time, addrs []netip.AddrPort) []netip.AddrPort {
+	all := slices.DeleteFunc(slices.Clone(p.told), func(a netip.AddrPort) bool { return slices.Contains(addrs, a) })
+	if len(all) == 0 || p.trials == 0 || !p.core.trials.take(now, len(all)) {
+		return nil
+	}
+	p.trials--
+	return all
+}
+
+// findable reports whether there is anywhere to look for the person.
+func (p *person) findable() bool { return len(p.addrs()) > 0 || len(p.told) > 0 && p.trials > 0 }
 
 // redial asks for a new session unless that is being done already.
 func (p *person) redial(now time.Time) {
-	if addrs := p.addrs(); p.dial == nil && len(addrs) > 0 && !p.core.closing && !p.core.refuse(p.Key) {
-		p.core.startDial(now, p.Key, addrs)
+	if p.dial == nil && p.findable() && !p.core.closing && !p.core.refuse(p.Key) {
+		p.core.startDial(now, p.Key, p.addrs())
 	}
 }
 
