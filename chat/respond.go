@@ -51,6 +51,10 @@ func (c *core) hello(now time.Time, src netip.AddrPort, b []byte) {
 
 // answer makes the handshake that a hello asks for, or nil when it must not be.
 func (c *core) answer(now time.Time, src netip.AddrPort, h *wire.Hello) *half {
+	if handshake.CheckHello(h.Noise) != nil {
+		c.stats.Forged++
+		return nil
+	}
 	if len(c.halves) >= cookiesFrom {
 		want := c.cookies.make(now, src)
 		if !hmac.Equal(want[:], h.Cookie[:]) && !c.cookies.was(src, h.Cookie) {

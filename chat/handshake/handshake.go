@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/flynn/noise"
 
@@ -39,33 +40,69 @@ type Result struct {
 // the ciphers made are beyond reach; they go with the garbage.
 func (r *Result) Wipe() { r.Send, r.Recv = [32]byte{}, [32]byte{} }
 
+// agreements is how many key agreements a handshake takes: ee, es and se.
+const agreements = 3
+
+var (
+	errSpent    = errors.New("handshake: more key agreements than a handshake takes")
+	errLowOrder = errors.New("handshake: a low-order key")
+)
+
 // keys does the key agreement of one handshake. Noise never sees a private key:
 // what it carries as "private" is only the name of one of these two. Holding
 // parsed keys saves a multiplication for each agreement.
-type keys struct{ static, ephemeral *ecdh.PrivateKey }
+//
+// Each result is kept, so that a state made anew after a forgery costs none again, and
+// no further ones are made: forgeries can't have us multiply more than a handshake does.
+type keys struct {
+	static, ephemeral *ecdh.PrivateKey
+	results           map[string][]byte // by the names of both keys
+	used              bool              // DH was called
+}
+
+func newKeys(static, ephemeral *ecdh.PrivateKey) *keys {
+	return &keys{static: static, ephemeral: ephemeral, results: map[string][]byte{}}
+}
 
 const staticName, ephemeralName = "s", "e"
 
-func (k keys) GenerateKeypair(io.Reader) (noise.DHKey, error) {
+func (k *keys) GenerateKeypair(io.Reader) (noise.DHKey, error) {
 	return noise.DHKey{Private: []byte(ephemeralName), Public: k.ephemeral.PublicKey().Bytes()}, nil
 }
 
 // DH fails for a low-order public key, whose result would be all zeros.
-func (k keys) DH(private, public []byte) ([]byte, error) {
+func (k *keys) DH(private, public []byte) ([]byte, error) {
+	k.used = true
+	both := string(private) + string(public)
+	if r := k.results[both]; r != nil {
+		return r, nil
+	}
+	switch {
+	case len(k.results) == agreements:
+		return nil, errSpent
+	case isLowOrder(public):
+		return nil, errLowOrder
+	}
 	peer, err := ecdh.X25519().NewPublicKey(public)
 	if err != nil {
 		return nil, err
 	}
+	ours := k.ephemeral
 	if string(private) == staticName {
-		return k.static.ECDH(peer)
+		ours = k.static
 	}
-	return k.ephemeral.ECDH(peer)
+	r, err := ours.ECDH(peer)
+	if err != nil {
+		return nil, err
+	}
+	k.results[both] = r
+	return r, nil
 }
 
-func (keys) DHLen() int     { return 32 }
-func (keys) DHName() string { return "25519" }
+func (*keys) DHLen() int     { return 32 }
+func (*keys) DHName() string { return "25519" }
 
-func (k keys) state(initiator bool) (*noise.HandshakeState, error) {
+func (k *keys) state(initiator bool) (*noise.HandshakeState, error) {
 	return noise.NewHandshakeState(noise.Config{
 		CipherSuite:   noise.NewCipherSuite(k, noise.CipherChaChaPoly, noise.HashBLAKE2s),
 		Pattern:       noise.HandshakeXX,
@@ -81,7 +118,7 @@ var padding [wire.HelloPad]byte
 
 // Initiator is the side that opens. It is not safe for concurrent use.
 type Initiator struct {
-	keys  keys
+	keys  *keys
 	intro []byte
 	hello []byte
 	state *noise.HandshakeState
@@ -90,7 +127,7 @@ type Initiator struct {
 // Initiate begins a handshake. Static is this side's identity, ephemeral a fresh
 // key, intro this side's payload of wire.IntroSize bytes.
 func Initiate(static, ephemeral *ecdh.PrivateKey, intro []byte) (*Initiator, error) {
-	i := &Initiator{keys: keys{static, ephemeral}, intro: intro}
+	i := &Initiator{keys: newKeys(static, ephemeral), intro: intro}
 	if err := i.rewind(); err != nil {
 		return nil, err
 	}
@@ -98,8 +135,9 @@ func Initiate(static, ephemeral *ecdh.PrivateKey, intro []byte) (*Initiator, err
 }
 
 // rewind puts the machine back behind message 1. The ephemeral key is kept, so
-// message 1 comes out the same.
+// message 1 comes out the same. Nothing else is: any number of replies may be forged.
 func (i *Initiator) rewind() (err error) {
+	clear(i.keys.results)
 	if i.state, err = i.keys.state(true); err != nil {
 		return err
 	}
@@ -146,16 +184,45 @@ func (i *Initiator) drop(cause error) error {
 
 // Responder is the side that is asked. It is not safe for concurrent use.
 type Responder struct {
-	keys         keys
+	keys         *keys
 	intro        []byte
 	hello, reply []byte
 	state        *noise.HandshakeState
 }
 
+// lowOrder are the points that agree with every key on zero, and all their encodings
+// below 2^255 (RFC 7748 §5 has the highest bit ignored): 0, 1, two of order 8, p-1, p, p+1.
+var lowOrder = func() (points [7][32]byte) {
+	points[1][0] = 1
+	copy(points[2][:], "\xe0\xeb\x7a\x7c\x3b\x41\xb8\xae\x16\x56\xe3\xfa\xf1\x9f\xc4\x6a\xda\x09\x8d\xeb\x9c\x32\xb1\xfd\x86\x62\x05\x16\x5f\x49\xb8\x00")
+	copy(points[3][:], "\x5f\x9c\x95\xbc\xa3\x50\x8c\x24\xb1\xd0\xb1\x55\x9c\x83\xef\x5b\x04\x44\x5c\xc4\x58\x1c\x8e\x86\xd8\x22\x4e\xdd\xd0\x9f\x11\x57")
+	for i := 4; i < 7; i++ {
+		for j := range points[i] {
+			points[i][j] = 0xff
+		}
+		points[i][0], points[i][31] = byte(0xec+i-4), 0x7f
+	}
+	return points
+}()
+
+func isLowOrder(public []byte) bool {
+	p := [32]byte(public)
+	p[31] &= 0x7f
+	return slices.Contains(lowOrder[:], p)
+}
+
+// CheckHello returns ErrDrop for a message 1 that Respond can't answer, at no cost.
+func CheckHello(hello []byte) error {
+	if len(hello) < 32 || isLowOrder(hello[:32]) {
+		return ErrDrop
+	}
+	return nil
+}
+
 // Respond reads message 1 and makes message 2. Arguments are as for Initiate.
 // It keeps a copy of hello.
 func Respond(static, ephemeral *ecdh.PrivateKey, intro, hello []byte) (*Responder, error) {
-	r := &Responder{keys: keys{static, ephemeral}, intro: intro, hello: bytes.Clone(hello)}
+	r := &Responder{keys: newKeys(static, ephemeral), intro: intro, hello: bytes.Clone(hello)}
 	if err := r.rewind(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDrop, err)
 	}
@@ -179,10 +246,14 @@ func (r *Responder) Reply() []byte { return r.reply }
 // ReadFinal takes message 3 and ends the handshake. After an error, which is
 // always ErrDrop, the machine still waits for a genuine message 3.
 func (r *Responder) ReadFinal(final []byte) (res Result, err error) {
+	r.keys.used = false
 	intro, recv, send, err := r.state.ReadMessage(nil, final)
 	if err != nil {
-		if rewound := r.rewind(); rewound != nil {
-			return res, rewound
+		// flynn/noise has rolled back by itself, unless it has come to a key agreement.
+		if r.keys.used {
+			if rewound := r.rewind(); rewound != nil {
+				return res, rewound
+			}
 		}
 		return res, fmt.Errorf("%w: %w", ErrDrop, err)
 	}

@@ -29,8 +29,10 @@ type pair struct {
 	r    *Responder
 }
 
-func begin(t testing.TB) pair {
-	p := pair{a: key(t), b: key(t)}
+func begin(t testing.TB) pair { return beginAs(t, key(t), key(t)) }
+
+func beginAs(t testing.TB, a, b *ecdh.PrivateKey) pair {
+	p := pair{a: a, b: b}
 	var err error
 	if p.i, err = Initiate(p.a, key(t), intro('a')); err != nil {
 		t.Fatal(err)
@@ -145,7 +147,7 @@ func TestAnotherIdentity(t *testing.T) {
 
 // A node of another version, whose prologue differs, can't be led to an older one.
 func TestAnotherVersion(t *testing.T) {
-	k := keys{key(t), key(t)}
+	k := newKeys(key(t), key(t))
 	later, err := noise.NewHandshakeState(noise.Config{
 		CipherSuite: noise.NewCipherSuite(k, noise.CipherChaChaPoly, noise.HashBLAKE2s),
 		Pattern:     noise.HandshakeXX, Initiator: true, Prologue: []byte("earshot/2"),
