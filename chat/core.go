@@ -65,29 +65,30 @@ type core struct {
 	random   *rand.Rand       // indices, tokens and message ids
 	out      func(datagram []byte, to netip.AddrPort)
 
-	store   Store
-	refuse  func(Key) bool
-	people  map[Key]*person
-	links   map[uint32]*link // by our index, like the next two
-	dials   map[uint32]*dial
-	halves  map[uint32]*half
-	remotes map[uint32]*link   // by the peer's index
-	hellos  map[[32]byte]*half // by the ephemeral key of their hello
-	sources map[netip.Addr]int // how many of halves each address has
-	cookies cookies
-	trials  bucket // hellos to where people only say to be
-	timers  timers
-	events  eventQueue
-	shuns   map[netip.AddrPort]shunned
-	stalled map[*link]struct{} // links with messages that found events full
-	held    int                // bytes of messages in the making
-	corking bool               // uncork is to be called soon
-	corked  []*link            // with messages that wait for it
-	stats   Stats
-	scratch session.Scratch
-	packet  [wire.MaxDatagram]byte
-	notices notices
-	closing bool
+	store    Store
+	refuse   func(Key) bool
+	people   map[Key]*person
+	links    map[uint32]*link // by our index, like the next two
+	dials    map[uint32]*dial
+	halves   map[uint32]*half
+	remotes  map[uint32]*link     // by the peer's index
+	hellos   map[[32]byte]*half   // by the ephemeral key of their hello
+	sources  map[netip.Addr]tally // how many of halves each source has
+	cookies  cookies
+	unproven bucket // hellos to be answered without a cookie
+	trials   bucket // hellos to where people only say to be
+	timers   timers
+	events   eventQueue
+	shuns    map[netip.AddrPort]shunned
+	stalled  map[*link]struct{} // links with messages that found events full
+	held     int                // bytes of messages in the making
+	corking  bool               // uncork is to be called soon
+	corked   []*link            // with messages that wait for it
+	stats    Stats
+	scratch  session.Scratch
+	packet   [wire.MaxDatagram]byte
+	notices  notices
+	closing  bool
 
 	unanswered func(Key) // as Config has it
 
@@ -106,9 +107,10 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 		identity: cfg.Identity, key: cfg.Identity.Key(), name: cfg.Name, store: cfg.Store, refuse: cfg.Refuse, unanswered: cfg.Unanswered, random: random, out: out,
 		people: map[Key]*person{}, links: map[uint32]*link{}, dials: map[uint32]*dial{},
 		halves: map[uint32]*half{}, remotes: map[uint32]*link{}, hellos: map[[32]byte]*half{},
-		sources: map[netip.Addr]int{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
-		trials: bucket{burst: trialsAtOnce, perSecond: trialsPerSecond},
-		rooms:  rooms{in: map[string]*parlour{}, passing: cfg.Passing},
+		sources: map[netip.Addr]tally{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
+		unproven: bucket{burst: cookiesFrom, perSecond: cookiesFrom},
+		trials:   bucket{burst: trialsAtOnce, perSecond: trialsPerSecond},
+		rooms:    rooms{in: map[string]*parlour{}, passing: cfg.Passing},
 	}
 	binary.BigEndian.PutUint64(c.instance[:], c.random.Uint64())
 	if c.store == nil {

@@ -51,11 +51,13 @@ const (
 const (
 	maxLinks           = 16384 // sessions
 	maxLinksPerPerson  = 8
-	uncheckedFactor    = 3   // bytes to an unchecked address for each that came from it
-	maxHalves          = 512 // handshakes answered and not finished
-	maxHalvesPerSource = 16
+	uncheckedFactor    = 3       // bytes to an unchecked address for each that came from it
+	maxHalves          = 512     // handshakes answered and not finished
+	maxHalvesPerSource = 16      // of them, with a cookie
+	sourceBits         = 64      // of an IPv6 address, that count as one source
 	maxHeld            = 8 << 20 // bytes of messages in the making, of all sessions
-	cookiesFrom        = 32      // halves from which openers must prove their address
+	cookiesFrom        = 32      // halves, and hellos without a cookie in a second, from which openers must prove their address
+	cookiesFromSource  = 4       // halves of one source without a cookie, likewise
 	maxDialAddrs       = 8       // addresses tried at once for one person
 	toldTrials         = 3       // hellos to each address that an introduction tells
 	trialsAtOnce       = 16      // such hellos, of all people

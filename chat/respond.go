@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	cryptorand "crypto/rand"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/blake2s"
@@ -19,7 +20,9 @@ type half struct {
 	index, sender uint32
 	hello         [32]byte // the ephemeral key that began it
 	source        netip.AddrPort
-	spread        bool // answered elsewhere too: source needn't have had the reply that is ended
+	counts        netip.Addr // whom it counts for
+	proven        bool       // source has shown a cookie
+	spread        bool       // answered elsewhere too: source needn't have had the reply that is ended
 	machine       *handshake.Responder
 	timer         timer
 }
@@ -55,16 +58,17 @@ func (c *core) answer(now time.Time, src netip.AddrPort, h *wire.Hello) *half {
 		c.stats.Forged++
 		return nil
 	}
-	if len(c.halves) >= cookiesFrom {
-		want := c.cookies.make(now, src)
-		if !hmac.Equal(want[:], h.Cookie[:]) && !c.cookies.was(src, h.Cookie) {
-			k := wire.Cookie{Receiver: h.Sender, Cookie: want}
-			c.out(k.Append(c.buf()), src)
-			c.stats.Refused++
-			return nil
-		}
+	counts := c.source(src.Addr())
+	has := c.sources[counts]
+	want := c.cookies.make(now, src)
+	proven := hmac.Equal(want[:], h.Cookie[:]) || c.cookies.was(src, h.Cookie)
+	if !proven && (len(c.halves) >= cookiesFrom || has.unproven >= cookiesFromSource || !c.unproven.take(now, 1)) {
+		k := wire.Cookie{Receiver: h.Sender, Cookie: want}
+		c.out(k.Append(c.buf()), src)
+		c.stats.Refused++
+		return nil
 	}
-	if len(c.halves) >= maxHalves || c.sources[src.Addr()] >= maxHalvesPerSource {
+	if len(c.halves) >= maxHalves || has.proven >= maxHalvesPerSource {
 		c.stats.Refused++
 		return nil
 	}
@@ -73,10 +77,10 @@ func (c *core) answer(now time.Time, src netip.AddrPort, h *wire.Hello) *half {
 		c.stats.Forged++
 		return nil
 	}
-	f := &half{core: c, index: c.newIndex(), sender: h.Sender, source: src, machine: machine}
+	f := &half{core: c, index: c.newIndex(), sender: h.Sender, source: src, counts: counts, proven: proven, machine: machine}
 	f.timer.run = func(time.Time) { f.end() }
 	c.halves[f.index] = f
-	c.sources[src.Addr()]++
+	f.count(1)
 	c.timers.set(&f.timer, now.Add(halfLife))
 	return f
 }
@@ -87,10 +91,35 @@ func (f *half) end() {
 	c.timers.set(&f.timer, time.Time{})
 	delete(c.halves, f.index)
 	delete(c.hellos, f.hello)
-	a := f.source.Addr()
-	if c.sources[a]--; c.sources[a] == 0 {
-		delete(c.sources, a)
+	f.count(-1)
+}
+
+// tally is how many handshakes with one source are answered and unfinished.
+type tally struct{ proven, unproven int }
+
+func (f *half) count(n int) {
+	t := f.core.sources[f.counts]
+	if f.proven {
+		t.proven += n
+	} else {
+		t.unproven += n
 	}
+	if f.core.sources[f.counts] = t; t == (tally{}) {
+		delete(f.core.sources, f.counts)
+	}
+}
+
+// source is whom an address counts for: in IPv6 a network, since whoever has one address
+// there has all. Where the whole LAN shares it, it is the address (SPEC §10.2).
+func (c *core) source(a netip.Addr) netip.Addr {
+	if a.Is4() || a.IsLinkLocalUnicast() {
+		return a
+	}
+	net, err := a.Prefix(sourceBits)
+	if err != nil || slices.ContainsFunc(c.told, func(own netip.AddrPort) bool { return net.Contains(own.Addr()) }) {
+		return a
+	}
+	return net.Addr()
 }
 
 // final takes message 3, with which the peer is proven.
@@ -149,7 +178,10 @@ type cookies struct {
 
 func (k *cookies) make(now time.Time, to netip.AddrPort) [wire.CookieSize]byte {
 	if now.Sub(k.epoch) >= cookieEpoch {
-		k.before, k.epoch = k.secret, now
+		if k.before = k.secret; now.Sub(k.epoch) >= 2*cookieEpoch {
+			k.before = [32]byte{}
+		}
+		k.epoch = now
 		cryptorand.Read(k.secret[:])
 	}
 	return cookieOf(&k.secret, to)
