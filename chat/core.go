@@ -71,8 +71,8 @@ type core struct {
 	links    map[uint32]*link // by our index, like the next two
 	dials    map[uint32]*dial
 	halves   map[uint32]*half
-	remotes  map[uint32]*link     // by the peer's index
-	hellos   map[[32]byte]*half   // by the ephemeral key of their hello
+	remotes  map[uint32]*link // by the peer's index
+	hellos   map[opening]*half
 	sources  map[netip.Addr]tally // how many of halves each source has
 	cookies  cookies
 	unproven bucket // hellos to be answered without a cookie
@@ -106,7 +106,7 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 	c := &core{
 		identity: cfg.Identity, key: cfg.Identity.Key(), name: cfg.Name, store: cfg.Store, refuse: cfg.Refuse, unanswered: cfg.Unanswered, random: random, out: out,
 		people: map[Key]*person{}, links: map[uint32]*link{}, dials: map[uint32]*dial{},
-		halves: map[uint32]*half{}, remotes: map[uint32]*link{}, hellos: map[[32]byte]*half{},
+		halves: map[uint32]*half{}, remotes: map[uint32]*link{}, hellos: map[opening]*half{},
 		sources: map[netip.Addr]tally{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
 		unproven: bucket{burst: cookiesFrom, perSecond: cookiesFrom},
 		trials:   bucket{burst: trialsAtOnce, perSecond: trialsPerSecond},

@@ -40,12 +40,13 @@ type asked struct {
 
 // startDial begins a handshake and sends the first hello.
 func (c *core) startDial(now time.Time, want Key, addrs []netip.AddrPort) *dial {
-	machine, err := handshake.Initiate(c.identity.private, newEphemeral(), c.intro)
+	index := c.newIndex()
+	machine, err := handshake.Initiate(c.identity.private, newEphemeral(), index, c.intro)
 	if err != nil {
 		panic(err) // nothing in it comes from outside
 	}
 	d := &dial{
-		core: c, index: c.newIndex(), want: want, addrs: addrs, machine: machine,
+		core: c, index: index, want: want, addrs: addrs, machine: machine,
 		asked: map[netip.AddrPort]*asked{},
 	}
 	d.timer.run = d.fire
@@ -231,7 +232,7 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 		c.stats.Unknown++
 		return
 	}
-	final, result, err := d.machine.ReadReply(a.Noise, d.want)
+	final, result, err := d.machine.ReadReply(a.Noise, a.Sender, d.want)
 	switch {
 	case errors.Is(err, handshake.ErrAbandon):
 		d.refuse(src, &MismatchError{Want: d.want, Got: result.Peer, Addr: src})

@@ -16,16 +16,25 @@ import (
 
 // half is a handshake that we have answered and whose end is awaited.
 type half struct {
-	core          *core
-	index, sender uint32
-	hello         [32]byte // the ephemeral key that began it
-	source        netip.AddrPort
-	counts        netip.Addr // whom it counts for
-	proven        bool       // source has shown a cookie
-	spread        bool       // answered elsewhere too: source needn't have had the reply that is ended
-	machine       *handshake.Responder
-	timer         timer
+	core  *core
+	index uint32
+	opening
+	source  netip.AddrPort
+	counts  netip.Addr // whom it counts for
+	proven  bool       // source has shown a cookie
+	spread  bool       // answered elsewhere too: source needn't have had the reply that is ended
+	machine *handshake.Responder
+	timer   timer
 }
+
+// opening is how a hello that comes again is known. Its index is part of it: whoever has
+// seen a hello could send it under another, and that isn't what its sender is waiting for.
+type opening struct {
+	ephemeral [32]byte
+	sender    uint32
+}
+
+func openingOf(h *wire.Hello) opening { return opening{[32]byte(h.Noise), h.Sender} }
 
 // hello takes message 1 and answers it, within the caps of SPEC §10.
 func (c *core) hello(now time.Time, src netip.AddrPort, b []byte) {
@@ -37,14 +46,11 @@ func (c *core) hello(now time.Time, src netip.AddrPort, b []byte) {
 	if c.closing {
 		return
 	}
-	ephemeral := [32]byte(h.Noise)
-	f := c.hellos[ephemeral]
+	f := c.hellos[openingOf(&h)]
 	if f == nil {
 		if f = c.answer(now, src, &h); f == nil {
 			return
 		}
-		f.hello = ephemeral
-		c.hellos[ephemeral] = f
 	}
 	f.spread = f.spread || src != f.source
 	// A hello that comes again has lost its reply, and gets the same.
@@ -72,14 +78,15 @@ func (c *core) answer(now time.Time, src netip.AddrPort, h *wire.Hello) *half {
 		c.stats.Refused++
 		return nil
 	}
-	machine, err := handshake.Respond(c.identity.private, newEphemeral(), c.intro, h.Noise)
+	index := c.newIndex()
+	machine, err := handshake.Respond(c.identity.private, newEphemeral(), index, c.intro, h.Noise)
 	if err != nil {
 		c.stats.Forged++
 		return nil
 	}
-	f := &half{core: c, index: c.newIndex(), sender: h.Sender, source: src, counts: counts, proven: proven, machine: machine}
+	f := &half{core: c, index: index, opening: openingOf(h), source: src, counts: counts, proven: proven, machine: machine}
 	f.timer.run = func(time.Time) { f.end() }
-	c.halves[f.index] = f
+	c.halves[f.index], c.hellos[f.opening] = f, f
 	f.count(1)
 	c.timers.set(&f.timer, now.Add(halfLife))
 	return f
@@ -90,7 +97,7 @@ func (f *half) end() {
 	c := f.core
 	c.timers.set(&f.timer, time.Time{})
 	delete(c.halves, f.index)
-	delete(c.hellos, f.hello)
+	delete(c.hellos, f.opening)
 	f.count(-1)
 }
 
@@ -140,7 +147,7 @@ func (c *core) final(now time.Time, src netip.AddrPort, b []byte) {
 		c.stats.Unknown++
 		return
 	}
-	result, err := f.machine.ReadFinal(a.Noise)
+	result, err := f.machine.ReadFinal(a.Noise, a.Sender)
 	if err != nil {
 		c.stats.Forged++
 		return

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -36,23 +37,9 @@ type vectors struct {
 		Public hexBytes `json:"public"`
 		ID     string   `json:"id"`
 	} `json:"identity"`
-	Handshake struct {
-		InitiatorStatic    hexBytes `json:"initiator_static"` // private keys, as are the next three
-		InitiatorEphemeral hexBytes `json:"initiator_ephemeral"`
-		ResponderStatic    hexBytes `json:"responder_static"`
-		ResponderEphemeral hexBytes `json:"responder_ephemeral"`
-		InitiatorIntro     hexBytes `json:"initiator_introduction"` // without the zeros behind
-		ResponderIntro     hexBytes `json:"responder_introduction"`
-		InitiatorIndex     uint32   `json:"initiator_index"`
-		ResponderIndex     uint32   `json:"responder_index"`
-		Hello              hexBytes `json:"hello"`
-		Reply              hexBytes `json:"reply"`
-		Final              hexBytes `json:"final"`
-		InitiatorKey       hexBytes `json:"initiator_seals_with"`
-		ResponderKey       hexBytes `json:"responder_seals_with"`
-	} `json:"handshake"`
-	Sealed []sealedVector `json:"sealed"`
-	Frames []frameVector  `json:"frames"`
+	Handshake handshakeVector `json:"handshake"`
+	Sealed    []sealedVector  `json:"sealed"`
+	Frames    []frameVector   `json:"frames"`
 	// Counters in the order they come, and whether each is taken (SPEC §5).
 	Replay []struct {
 		Counter uint64 `json:"counter"`
@@ -64,6 +51,32 @@ type vectors struct {
 		Sizes []int `json:"sizes"`
 	} `json:"fragments"`
 	Room roomVector `json:"room"`
+}
+
+// handshakeVector is a handshake, and what may be sent beside it (SPEC §4).
+type handshakeVector struct {
+	InitiatorStatic    hexBytes `json:"initiator_static"` // private keys, as are the next three
+	InitiatorEphemeral hexBytes `json:"initiator_ephemeral"`
+	ResponderStatic    hexBytes `json:"responder_static"`
+	ResponderEphemeral hexBytes `json:"responder_ephemeral"`
+	InitiatorIntro     hexBytes `json:"initiator_introduction"` // without the zeros behind
+	ResponderIntro     hexBytes `json:"responder_introduction"`
+	InitiatorIndex     uint32   `json:"initiator_index"`
+	ResponderIndex     uint32   `json:"responder_index"`
+	Hello              hexBytes `json:"hello"`
+	Reply              hexBytes `json:"reply"`
+	Final              hexBytes `json:"final"`
+	InitiatorKey       hexBytes `json:"initiator_seals_with"`
+	ResponderKey       hexBytes `json:"responder_seals_with"`
+	// The handshake's hash after message 3 (Noise, h).
+	Hash hexBytes `json:"hash"`
+	// A responder may ask for the hello again, with this cookie.
+	CookieValue hexBytes `json:"cookie_value"`
+	Cookie      hexBytes `json:"cookie"`
+	HelloAgain  hexBytes `json:"hello_with_cookie"`
+	// It may have forgotten the session when a sealed datagram with this counter comes.
+	UnknownCounter uint64   `json:"unknown_counter"`
+	Unknown        hexBytes `json:"unknown"`
 }
 
 // roomVector is a private room, what shows somebody to be in it, and something said there
@@ -127,8 +140,8 @@ func TestIdentityVectors(t *testing.T) {
 	}
 }
 
-func TestHandshakeVector(t *testing.T) {
-	v := readVectors(t).Handshake
+// made is the vector that follows from its inputs, as both sides see it.
+func (v handshakeVector) made(t *testing.T) handshakeVector {
 	private := func(b []byte) *ecdh.PrivateKey {
 		k, err := ecdh.X25519().NewPrivateKey(b)
 		if err != nil {
@@ -137,29 +150,60 @@ func TestHandshakeVector(t *testing.T) {
 		return k
 	}
 	padded := func(b []byte) []byte { return append(bytes.Clone(b), make([]byte, wire.IntroSize-len(b))...) }
-	i, err := handshake.Initiate(private(v.InitiatorStatic), private(v.InitiatorEphemeral), padded(v.InitiatorIntro))
+	is, rs := private(v.InitiatorStatic), private(v.ResponderStatic)
+	i, err := handshake.Initiate(is, private(v.InitiatorEphemeral), v.InitiatorIndex, padded(v.InitiatorIntro))
 	if err != nil {
 		t.Fatal(err)
 	}
 	hello := wire.Hello{Sender: v.InitiatorIndex, Noise: i.Hello()}
-	same(t, "hello", hello.Append(nil), v.Hello)
-	r, err := handshake.Respond(private(v.ResponderStatic), private(v.ResponderEphemeral), padded(v.ResponderIntro), i.Hello())
+	cookie := wire.Cookie{Receiver: v.InitiatorIndex, Cookie: [wire.CookieSize]byte(v.CookieValue)}
+	again := wire.Hello{Sender: v.InitiatorIndex, Cookie: cookie.Cookie, Noise: i.Hello()}
+	r, err := handshake.Respond(rs, private(v.ResponderEphemeral), v.ResponderIndex, padded(v.ResponderIntro), i.Hello())
 	if err != nil {
 		t.Fatal(err)
 	}
 	reply := wire.Answer{Type: wire.TypeReply, Sender: v.ResponderIndex, Receiver: v.InitiatorIndex, Noise: r.Reply()}
-	same(t, "reply", reply.Append(nil), v.Reply)
-	noise, result, err := i.ReadReply(r.Reply(), [32]byte{})
+	noise, ours, err := i.ReadReply(r.Reply(), v.ResponderIndex, [32]byte(rs.PublicKey().Bytes()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	final := wire.Answer{Type: wire.TypeFinal, Sender: v.InitiatorIndex, Receiver: v.ResponderIndex, Noise: noise}
-	same(t, "final", final.Append(nil), v.Final)
-	if _, err := r.ReadFinal(noise); err != nil {
-		t.Error(err)
+	theirs, err := r.ReadFinal(noise, v.InitiatorIndex)
+	if err != nil {
+		t.Fatal(err)
 	}
-	same(t, "the initiator's key", result.Send[:], v.InitiatorKey)
-	same(t, "the responder's key", result.Recv[:], v.ResponderKey)
+	same(t, "who the responder proved to be", ours.Peer[:], rs.PublicKey().Bytes())
+	same(t, "who the initiator proved to be", theirs.Peer[:], is.PublicKey().Bytes())
+	same(t, "what the responder says of itself", ours.Intro, padded(v.ResponderIntro))
+	same(t, "what the initiator says of itself", theirs.Intro, padded(v.InitiatorIntro))
+	same(t, "the initiator's key, as the responder has it", theirs.Recv[:], ours.Send[:])
+	same(t, "the responder's key, as it has it", theirs.Send[:], ours.Recv[:])
+	same(t, "the hash, as the responder has it", theirs.Binding[:], ours.Binding[:])
+	unknown := wire.Unknown{Receiver: v.ResponderIndex, Counter: v.UnknownCounter}
+	v.Hello, v.Cookie, v.HelloAgain = hello.Append(nil), cookie.Append(nil), again.Append(nil)
+	v.Reply, v.Final, v.Unknown = reply.Append(nil), final.Append(nil), unknown.Append(nil)
+	v.InitiatorKey, v.ResponderKey, v.Hash = ours.Send[:], ours.Recv[:], ours.Binding[:]
+	return v
+}
+
+func TestHandshakeVector(t *testing.T) {
+	v := readVectors(t).Handshake
+	made := v.made(t)
+	same(t, "hello", made.Hello, v.Hello)
+	same(t, "cookie", made.Cookie, v.Cookie)
+	same(t, "hello with the cookie", made.HelloAgain, v.HelloAgain)
+	same(t, "reply", made.Reply, v.Reply)
+	same(t, "final", made.Final, v.Final)
+	same(t, "unknown", made.Unknown, v.Unknown)
+	same(t, "the initiator's key", made.InitiatorKey, v.InitiatorKey)
+	same(t, "the responder's key", made.ResponderKey, v.ResponderKey)
+	same(t, "the hash", made.Hash, v.Hash)
+	if k, err := wire.ParseCookie(v.Cookie); err != nil || k.Receiver != v.InitiatorIndex || !bytes.Equal(k.Cookie[:], v.CookieValue) {
+		t.Errorf("the cookie reads as %+v, %v", k, err)
+	}
+	if u, err := wire.ParseUnknown(v.Unknown); err != nil || u != (wire.Unknown{Receiver: v.ResponderIndex, Counter: v.UnknownCounter}) {
+		t.Errorf("the unknown reads as %+v, %v", u, err)
+	}
 }
 
 func TestFrameVectors(t *testing.T) {
@@ -168,8 +212,8 @@ func TestFrameVectors(t *testing.T) {
 		wire.AppendFrame(&buf, v.Frame)
 		same(t, v.What, buf.Bytes(), v.CBOR)
 		var f wire.Frame
-		if rest, err := wire.NextFrame(v.CBOR, &f); err != nil || len(rest) != 0 {
-			t.Errorf("%s: %v, %d bytes left", v.What, err, len(rest))
+		if rest, err := wire.NextFrame(v.CBOR, &f); err != nil || len(rest) != 0 || !reflect.DeepEqual(f, *v.Frame) {
+			t.Errorf("%s: read as %+v, want %+v; %v, %d bytes left", v.What, f, *v.Frame, err, len(rest))
 		}
 	}
 }

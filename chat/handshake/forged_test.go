@@ -53,13 +53,13 @@ func TestLowOrderPoints(t *testing.T) {
 		if err := CheckHello(hello); !errors.Is(err, ErrDrop) {
 			t.Errorf("hello %x: got %v, want ErrDrop", point, err)
 		}
-		if _, err := Respond(key(t), key(t), intro('b'), hello); !errors.Is(err, ErrDrop) {
+		if _, err := Respond(key(t), key(t), ofB, intro('b'), hello); !errors.Is(err, ErrDrop) {
 			t.Errorf("hello %x: answered: %v", point, err)
 		}
 
 		p := begin(t)
 		reply := append(bytes.Clone(point), p.r.Reply()[32:]...)
-		if _, _, err := p.i.ReadReply(reply, public(p.b)); !errors.Is(err, ErrDrop) || !errors.Is(err, errLowOrder) {
+		if _, _, err := p.i.ReadReply(reply, ofB, public(p.b)); !errors.Is(err, ErrDrop) || !errors.Is(err, errLowOrder) {
 			t.Errorf("reply %x: got %v, want ErrDrop", point, err)
 		}
 		p.finish(t)
@@ -70,11 +70,11 @@ func TestLowOrderPoints(t *testing.T) {
 		if _, _, _, err := r.ReadMessage(nil, q.i.Hello()); err != nil {
 			t.Fatal(err)
 		}
-		reply, _, _, err = r.WriteMessage(nil, intro('x'))
+		reply, _, _, err = r.WriteMessage(nil, payload(ofB, intro('x')))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := q.i.ReadReply(reply, [32]byte{}); !errors.Is(err, ErrDrop) {
+		if _, _, err := q.i.ReadReply(reply, ofB, [32]byte{}); !errors.Is(err, ErrDrop) {
 			t.Errorf("responder's static key %x: got %v, want ErrDrop", point, err)
 		}
 		q.finish(t)
@@ -84,18 +84,18 @@ func TestLowOrderPoints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := Respond(key(t), key(t), intro('b'), hello)
+		s, err := Respond(key(t), key(t), ofB, intro('b'), hello)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, _, _, err := i.ReadMessage(nil, s.Reply()); err != nil {
 			t.Fatal(err)
 		}
-		final, _, _, err := i.WriteMessage(nil, intro('x'))
+		final, _, _, err := i.WriteMessage(nil, payload(ofA, intro('x')))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.ReadFinal(final); !errors.Is(err, ErrDrop) || !errors.Is(err, errLowOrder) {
+		if _, err := s.ReadFinal(final, ofA); !errors.Is(err, ErrDrop) || !errors.Is(err, errLowOrder) {
 			t.Errorf("initiator's static key %x: got %v, want ErrDrop", point, err)
 		}
 	}
@@ -130,14 +130,14 @@ func stranger(t testing.TB, initiator bool, public []byte) *noise.HandshakeState
 // of one handshake; for one that doesn't open it does nothing over again.
 func TestForgedFinalsAreCheap(t *testing.T) {
 	p := begin(t)
-	final, _, err := p.i.ReadReply(p.r.Reply(), public(p.b))
+	final, _, err := p.i.ReadReply(p.r.Reply(), ofB, public(p.b))
 	if err != nil {
 		t.Fatal(err)
 	}
 	state := p.r.state
 	for n := range 100 {
 		garbage := sha256.Sum256([]byte{byte(n)})
-		if _, err := p.r.ReadFinal(append(garbage[:], final[32:]...)); !errors.Is(err, ErrDrop) {
+		if _, err := p.r.ReadFinal(append(garbage[:], final[32:]...), ofA); !errors.Is(err, ErrDrop) {
 			t.Fatal(err)
 		}
 	}
@@ -147,14 +147,14 @@ func TestForgedFinalsAreCheap(t *testing.T) {
 	for n := range 100 { // by who saw the final
 		tampered := bytes.Clone(final)
 		tampered[48+n] ^= 1
-		if _, err := p.r.ReadFinal(tampered); !errors.Is(err, ErrDrop) {
+		if _, err := p.r.ReadFinal(tampered, ofA); !errors.Is(err, ErrDrop) {
 			t.Fatal(err)
 		}
 	}
 	if len(p.r.keys.results) != agreements {
 		t.Errorf("%d key agreements", len(p.r.keys.results))
 	}
-	if _, err := p.r.ReadFinal(final); err != nil {
+	if _, err := p.r.ReadFinal(final, ofA); err != nil {
 		t.Errorf("the genuine final: %v", err)
 	}
 }
@@ -164,27 +164,27 @@ func TestOneStaticKeyForEachHandshake(t *testing.T) {
 	p := begin(t)
 	var finals [][]byte
 	for range 3 {
-		i := &Initiator{keys: newKeys(key(t), p.i.keys.ephemeral), intro: intro('a')}
+		i := &Initiator{keys: newKeys(key(t), p.i.keys.ephemeral), payload: payload(ofA, intro('a'))}
 		if err := i.rewind(); err != nil {
 			t.Fatal(err)
 		}
-		final, _, err := i.ReadReply(p.r.Reply(), [32]byte{})
+		final, _, err := i.ReadReply(p.r.Reply(), ofB, [32]byte{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		finals = append(finals, final)
 	}
 	finals[0][100] ^= 1
-	if _, err := p.r.ReadFinal(finals[0]); !errors.Is(err, ErrDrop) || errors.Is(err, errSpent) {
+	if _, err := p.r.ReadFinal(finals[0], ofA); !errors.Is(err, ErrDrop) || errors.Is(err, errSpent) {
 		t.Errorf("the first: %v", err)
 	}
 	for _, final := range finals[1:] {
-		if _, err := p.r.ReadFinal(final); !errors.Is(err, ErrDrop) || !errors.Is(err, errSpent) {
+		if _, err := p.r.ReadFinal(final, ofA); !errors.Is(err, ErrDrop) || !errors.Is(err, errSpent) {
 			t.Errorf("another: %v", err)
 		}
 	}
 	finals[0][100] ^= 1
-	if _, err := p.r.ReadFinal(finals[0]); err != nil {
+	if _, err := p.r.ReadFinal(finals[0], ofA); err != nil {
 		t.Errorf("the first again, genuine: %v", err)
 	}
 }
@@ -195,14 +195,14 @@ func TestSwappedPayloads(t *testing.T) {
 	q := beginAs(t, p.a, p.b)
 	swap := func(of, from []byte, at int) []byte { return append(bytes.Clone(of[:at]), from[at:]...) }
 	const replyAt, finalAt = 32 + 32 + wire.Tag, 32 + wire.Tag
-	if _, _, err := p.i.ReadReply(swap(p.r.Reply(), q.r.Reply(), replyAt), [32]byte{}); !errors.Is(err, ErrDrop) {
+	if _, _, err := p.i.ReadReply(swap(p.r.Reply(), q.r.Reply(), replyAt), ofB, [32]byte{}); !errors.Is(err, ErrDrop) {
 		t.Errorf("reply: got %v, want ErrDrop", err)
 	}
-	pf, _, err := p.i.ReadReply(p.r.Reply(), [32]byte{})
+	pf, _, err := p.i.ReadReply(p.r.Reply(), ofB, [32]byte{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	qf, _, err := q.i.ReadReply(q.r.Reply(), [32]byte{})
+	qf, _, err := q.i.ReadReply(q.r.Reply(), ofB, [32]byte{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,11 +212,33 @@ func TestSwappedPayloads(t *testing.T) {
 		"of the reply":         swap(pf, p.r.Reply()[replyAt-finalAt:], finalAt),
 		"as a whole":           qf,
 	} {
-		if _, err := p.r.ReadFinal(forged); !errors.Is(err, ErrDrop) {
+		if _, err := p.r.ReadFinal(forged, ofA); !errors.Is(err, ErrDrop) {
 			t.Errorf("final, %s: got %v, want ErrDrop", what, err)
 		}
 	}
-	if _, err := p.r.ReadFinal(pf); err != nil {
+	if _, err := p.r.ReadFinal(pf, ofA); err != nil {
+		t.Errorf("the genuine final: %v", err)
+	}
+}
+
+// A message under another index than its sender's is dropped, and the handshake goes on.
+func TestAnotherIndex(t *testing.T) {
+	p := begin(t)
+	for _, index := range []uint32{0, ofA, ofB ^ 1} {
+		if _, _, err := p.i.ReadReply(p.r.Reply(), index, public(p.b)); !errors.Is(err, ErrDrop) || !errors.Is(err, errIndex) {
+			t.Errorf("reply under %x: got %v, want ErrDrop", index, err)
+		}
+	}
+	final, _, err := p.i.ReadReply(p.r.Reply(), ofB, public(p.b))
+	if err != nil {
+		t.Fatalf("the genuine reply: %v", err)
+	}
+	for _, index := range []uint32{0, ofB, ofA ^ 1} {
+		if _, err := p.r.ReadFinal(final, index); !errors.Is(err, ErrDrop) || !errors.Is(err, errIndex) {
+			t.Errorf("final under %x: got %v, want ErrDrop", index, err)
+		}
+	}
+	if _, err := p.r.ReadFinal(final, ofA); err != nil {
 		t.Errorf("the genuine final: %v", err)
 	}
 }
@@ -225,20 +247,20 @@ func TestSwappedPayloads(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	p := begin(t)
 	for n := range p.r.Reply() {
-		if _, _, err := p.i.ReadReply(p.r.Reply()[:n], public(p.b)); !errors.Is(err, ErrDrop) {
+		if _, _, err := p.i.ReadReply(p.r.Reply()[:n], ofB, public(p.b)); !errors.Is(err, ErrDrop) {
 			t.Fatalf("reply of %d bytes: got %v, want ErrDrop", n, err)
 		}
 	}
-	final, _, err := p.i.ReadReply(p.r.Reply(), public(p.b))
+	final, _, err := p.i.ReadReply(p.r.Reply(), ofB, public(p.b))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n := range final {
-		if _, err := p.r.ReadFinal(final[:n]); !errors.Is(err, ErrDrop) {
+		if _, err := p.r.ReadFinal(final[:n], ofA); !errors.Is(err, ErrDrop) {
 			t.Fatalf("final of %d bytes: got %v, want ErrDrop", n, err)
 		}
 	}
-	if _, err := p.r.ReadFinal(final); err != nil {
+	if _, err := p.r.ReadFinal(final, ofA); err != nil {
 		t.Errorf("the genuine final: %v", err)
 	}
 	for n := range 32 {
@@ -250,7 +272,7 @@ func TestTruncated(t *testing.T) {
 
 func BenchmarkForgedFinals(b *testing.B) {
 	p := begin(b)
-	final, _, err := p.i.ReadReply(p.r.Reply(), public(p.b))
+	final, _, err := p.i.ReadReply(p.r.Reply(), ofB, public(p.b))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -259,7 +281,7 @@ func BenchmarkForgedFinals(b *testing.B) {
 		forged[at] ^= 1
 		b.Run(what, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := p.r.ReadFinal(forged); err == nil {
+				if _, err := p.r.ReadFinal(forged, ofA); err == nil {
 					b.Fatal("taken")
 				}
 			}

@@ -9,6 +9,7 @@ package handshake
 import (
 	"bytes"
 	"crypto/ecdh"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ var (
 // Result is what both sides hold at the end.
 type Result struct {
 	Peer       [32]byte // the peer's proven static key
-	Intro      []byte   // the peer's payload, wire.IntroSize bytes
+	Intro      []byte   // of the peer, wire.IntroSize bytes
 	Send, Recv [32]byte // keys of the two directions
 	Binding    [32]byte // the hash of the handshake, which no other has
 }
@@ -46,6 +47,7 @@ const agreements = 3
 var (
 	errSpent    = errors.New("handshake: more key agreements than a handshake takes")
 	errLowOrder = errors.New("handshake: a low-order key")
+	errIndex    = errors.New("handshake: under another index than it tells")
 )
 
 // keys does the key agreement of one handshake. Noise never sees a private key:
@@ -118,20 +120,34 @@ var padding [wire.HelloPad]byte
 
 // Initiator is the side that opens. It is not safe for concurrent use.
 type Initiator struct {
-	keys  *keys
-	intro []byte
-	hello []byte
-	state *noise.HandshakeState
+	keys    *keys
+	payload []byte
+	hello   []byte
+	state   *noise.HandshakeState
 }
 
 // Initiate begins a handshake. Static is this side's identity, ephemeral a fresh
-// key, intro this side's payload of wire.IntroSize bytes.
-func Initiate(static, ephemeral *ecdh.PrivateKey, intro []byte) (*Initiator, error) {
-	i := &Initiator{keys: newKeys(static, ephemeral), intro: intro}
+// key, index that of this side's datagrams, intro wire.IntroSize bytes.
+func Initiate(static, ephemeral *ecdh.PrivateKey, index uint32, intro []byte) (*Initiator, error) {
+	i := &Initiator{keys: newKeys(static, ephemeral), payload: payload(index, intro)}
 	if err := i.rewind(); err != nil {
 		return nil, err
 	}
 	return i, nil
+}
+
+// payload is what messages 2 and 3 seal: the index is there, too, because that of the
+// datagram could be anybody's (SPEC §4.1).
+func payload(index uint32, intro []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, index), intro...)
+}
+
+// open takes a payload apart. It fails when it comes under another index than it tells.
+func open(payload []byte, index uint32) (intro []byte, err error) {
+	if len(payload) != wire.IndexSize+wire.IntroSize || binary.BigEndian.Uint32(payload) != index {
+		return nil, errIndex
+	}
+	return payload[wire.IndexSize:], nil
 }
 
 // rewind puts the machine back behind message 1. The ephemeral key is kept, so
@@ -148,12 +164,16 @@ func (i *Initiator) rewind() (err error) {
 // Hello is message 1.
 func (i *Initiator) Hello() []byte { return i.hello }
 
-// ReadReply takes message 2 and returns message 3 and the result. When want is
-// not zero and the peer proves another key, it returns ErrAbandon with a Result
+// ReadReply takes message 2, which came under the index sender, and returns message 3 and
+// the result. When want is not zero and the peer proves another key, it returns ErrAbandon with a Result
 // that holds just that key, and message 3, which would show the peer who asks, is
 // never made. After any error the machine still waits for a genuine reply.
-func (i *Initiator) ReadReply(reply []byte, want [32]byte) (final []byte, r Result, err error) {
-	intro, _, _, err := i.state.ReadMessage(nil, reply)
+func (i *Initiator) ReadReply(reply []byte, sender uint32, want [32]byte) (final []byte, r Result, err error) {
+	said, _, _, err := i.state.ReadMessage(nil, reply)
+	if err != nil {
+		return nil, r, i.drop(err)
+	}
+	intro, err := open(said, sender)
 	if err != nil {
 		return nil, r, i.drop(err)
 	}
@@ -164,7 +184,7 @@ func (i *Initiator) ReadReply(reply []byte, want [32]byte) (final []byte, r Resu
 		}
 		return nil, r, ErrAbandon
 	}
-	final, send, recv, err := i.state.WriteMessage(nil, i.intro)
+	final, send, recv, err := i.state.WriteMessage(nil, i.payload)
 	if err != nil {
 		return nil, Result{}, i.drop(err)
 	}
@@ -185,7 +205,7 @@ func (i *Initiator) drop(cause error) error {
 // Responder is the side that is asked. It is not safe for concurrent use.
 type Responder struct {
 	keys         *keys
-	intro        []byte
+	payload      []byte
 	hello, reply []byte
 	state        *noise.HandshakeState
 }
@@ -221,8 +241,8 @@ func CheckHello(hello []byte) error {
 
 // Respond reads message 1 and makes message 2. Arguments are as for Initiate.
 // It keeps a copy of hello.
-func Respond(static, ephemeral *ecdh.PrivateKey, intro, hello []byte) (*Responder, error) {
-	r := &Responder{keys: newKeys(static, ephemeral), intro: intro, hello: bytes.Clone(hello)}
+func Respond(static, ephemeral *ecdh.PrivateKey, index uint32, intro, hello []byte) (*Responder, error) {
+	r := &Responder{keys: newKeys(static, ephemeral), payload: payload(index, intro), hello: bytes.Clone(hello)}
 	if err := r.rewind(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDrop, err)
 	}
@@ -236,18 +256,22 @@ func (r *Responder) rewind() (err error) {
 	if _, _, _, err = r.state.ReadMessage(nil, r.hello); err != nil {
 		return err
 	}
-	r.reply, _, _, err = r.state.WriteMessage(nil, r.intro)
+	r.reply, _, _, err = r.state.WriteMessage(nil, r.payload)
 	return err
 }
 
 // Reply is message 2.
 func (r *Responder) Reply() []byte { return r.reply }
 
-// ReadFinal takes message 3 and ends the handshake. After an error, which is
-// always ErrDrop, the machine still waits for a genuine message 3.
-func (r *Responder) ReadFinal(final []byte) (res Result, err error) {
+// ReadFinal takes message 3, which came under the index sender, and ends the handshake.
+// After an error, which is always ErrDrop, the machine still waits for a genuine message 3.
+func (r *Responder) ReadFinal(final []byte, sender uint32) (res Result, err error) {
 	r.keys.used = false
-	intro, recv, send, err := r.state.ReadMessage(nil, final)
+	said, recv, send, err := r.state.ReadMessage(nil, final)
+	var intro []byte
+	if err == nil {
+		intro, err = open(said, sender)
+	}
 	if err != nil {
 		// flynn/noise has rolled back by itself, unless it has come to a key agreement.
 		if r.keys.used {

@@ -20,6 +20,9 @@ func key(t testing.TB) *ecdh.PrivateKey {
 	return k
 }
 
+// ofA and ofB are the indices of the two sides.
+const ofA, ofB = 0x01020304, 0x0a0b0c0d
+
 func intro(fill byte) []byte { return bytes.Repeat([]byte{fill}, wire.IntroSize) }
 
 // pair is a handshake up to message 2.
@@ -34,10 +37,10 @@ func begin(t testing.TB) pair { return beginAs(t, key(t), key(t)) }
 func beginAs(t testing.TB, a, b *ecdh.PrivateKey) pair {
 	p := pair{a: a, b: b}
 	var err error
-	if p.i, err = Initiate(p.a, key(t), intro('a')); err != nil {
+	if p.i, err = Initiate(p.a, key(t), ofA, intro('a')); err != nil {
 		t.Fatal(err)
 	}
-	if p.r, err = Respond(p.b, key(t), intro('b'), p.i.Hello()); err != nil {
+	if p.r, err = Respond(p.b, key(t), ofB, intro('b'), p.i.Hello()); err != nil {
 		t.Fatal(err)
 	}
 	return p
@@ -48,11 +51,11 @@ func public(k *ecdh.PrivateKey) [32]byte { return [32]byte(k.PublicKey().Bytes()
 // finish completes p and checks that both sides hold the same.
 func (p pair) finish(t testing.TB) {
 	t.Helper()
-	final, ri, err := p.i.ReadReply(p.r.Reply(), public(p.b))
+	final, ri, err := p.i.ReadReply(p.r.Reply(), ofB, public(p.b))
 	if err != nil {
 		t.Fatalf("the genuine reply is refused: %v", err)
 	}
-	rr, err := p.r.ReadFinal(final)
+	rr, err := p.r.ReadFinal(final, ofA)
 	if err != nil {
 		t.Fatalf("the genuine final is refused: %v", err)
 	}
@@ -97,24 +100,24 @@ func damage(b []byte) map[string][]byte {
 func TestForgeriesLeaveTheHandshakeAlive(t *testing.T) {
 	p := begin(t)
 	for what, forged := range damage(p.r.Reply()) {
-		if _, _, err := p.i.ReadReply(forged, public(p.b)); !errors.Is(err, ErrDrop) {
+		if _, _, err := p.i.ReadReply(forged, ofB, public(p.b)); !errors.Is(err, ErrDrop) {
 			t.Fatalf("reply, %s: got %v, want ErrDrop", what, err)
 		}
 	}
 	other := begin(t)
-	if _, _, err := p.i.ReadReply(other.r.Reply(), public(p.b)); !errors.Is(err, ErrDrop) {
+	if _, _, err := p.i.ReadReply(other.r.Reply(), ofB, public(p.b)); !errors.Is(err, ErrDrop) {
 		t.Errorf("reply of another handshake: got %v, want ErrDrop", err)
 	}
-	final, _, err := p.i.ReadReply(p.r.Reply(), public(p.b))
+	final, _, err := p.i.ReadReply(p.r.Reply(), ofB, public(p.b))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for what, forged := range damage(final) {
-		if _, err := p.r.ReadFinal(forged); !errors.Is(err, ErrDrop) {
+		if _, err := p.r.ReadFinal(forged, ofA); !errors.Is(err, ErrDrop) {
 			t.Fatalf("final, %s: got %v, want ErrDrop", what, err)
 		}
 	}
-	if _, err := p.r.ReadFinal(final); err != nil {
+	if _, err := p.r.ReadFinal(final, ofA); err != nil {
 		t.Errorf("after all forgeries the genuine final is refused: %v", err)
 	}
 }
@@ -122,7 +125,7 @@ func TestForgeriesLeaveTheHandshakeAlive(t *testing.T) {
 func TestLowOrderHello(t *testing.T) {
 	hello := bytes.Clone(begin(t).i.Hello())
 	clear(hello[:32])
-	if _, err := Respond(key(t), key(t), intro('b'), hello); !errors.Is(err, ErrDrop) {
+	if _, err := Respond(key(t), key(t), ofB, intro('b'), hello); !errors.Is(err, ErrDrop) {
 		t.Errorf("got %v, want ErrDrop", err)
 	}
 }
@@ -131,11 +134,11 @@ func TestLowOrderHello(t *testing.T) {
 // does not stop the right one from answering.
 func TestAnotherIdentity(t *testing.T) {
 	p := begin(t)
-	impostor, err := Respond(key(t), key(t), intro('x'), p.i.Hello())
+	impostor, err := Respond(key(t), key(t), ofB, intro('x'), p.i.Hello())
 	if err != nil {
 		t.Fatal(err)
 	}
-	final, r, err := p.i.ReadReply(impostor.Reply(), public(p.b))
+	final, r, err := p.i.ReadReply(impostor.Reply(), ofB, public(p.b))
 	if !errors.Is(err, ErrAbandon) || final != nil {
 		t.Fatalf("got %v and %d bytes to send, want ErrAbandon and none", err, len(final))
 	}
@@ -160,7 +163,7 @@ func TestAnotherVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Respond(key(t), key(t), intro('b'), hello)
+	r, err := Respond(key(t), key(t), ofB, intro('b'), hello)
 	if err != nil {
 		t.Fatal(err) // message 1 proves nothing yet
 	}
@@ -173,13 +176,13 @@ func FuzzMachines(f *testing.F) {
 	p := begin(f)
 	f.Add(p.i.Hello(), p.r.Reply(), p.r.Reply())
 	f.Fuzz(func(t *testing.T, hello, reply, final []byte) {
-		if r, err := Respond(p.b, key(t), intro('b'), hello); err == nil {
-			if _, err := r.ReadFinal(final); err == nil {
+		if r, err := Respond(p.b, key(t), ofB, intro('b'), hello); err == nil {
+			if _, err := r.ReadFinal(final, ofA); err == nil {
 				t.Error("a final that nobody made was taken")
 			}
 		}
 		q := begin(t)
-		if _, _, err := q.i.ReadReply(reply, [32]byte{}); err == nil {
+		if _, _, err := q.i.ReadReply(reply, ofB, [32]byte{}); err == nil {
 			t.Error("a reply that nobody made was taken")
 		}
 		q.finish(t)
@@ -190,13 +193,13 @@ func BenchmarkHandshake(b *testing.B) {
 	p := pair{a: key(b), b: key(b)}
 	b.ReportAllocs()
 	for b.Loop() {
-		i, _ := Initiate(p.a, key(b), intro('a'))
-		r, _ := Respond(p.b, key(b), intro('b'), i.Hello())
-		final, _, err := i.ReadReply(r.Reply(), public(p.b))
+		i, _ := Initiate(p.a, key(b), ofA, intro('a'))
+		r, _ := Respond(p.b, key(b), ofB, intro('b'), i.Hello())
+		final, _, err := i.ReadReply(r.Reply(), ofB, public(p.b))
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := r.ReadFinal(final); err != nil {
+		if _, err := r.ReadFinal(final, ofA); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -30,9 +30,10 @@ const (
 	MaxPlain     = MaxDatagram - SealedHeader - Tag
 	CookieSize   = 16
 	IntroSize    = 256 // an Introduction, padded with zeros
+	IndexSize    = 4   // of the index that stands before it
 
-	replyBody   = 32 + 32 + Tag + IntroSize + Tag
-	finalBody   = 32 + Tag + IntroSize + Tag
+	replyBody   = 32 + 32 + Tag + IndexSize + IntroSize + Tag
+	finalBody   = 32 + Tag + IndexSize + IntroSize + Tag
 	HelloSize   = ReplySize // never smaller than what it draws (SPEC §10)
 	ReplySize   = 12 + replyBody
 	FinalSize   = 12 + finalBody
