@@ -25,8 +25,10 @@ type dial struct {
 	machine  *handshake.Initiator
 	tries    uint
 	waiters  []*waiter
-	mismatch *MismatchError // somebody else answered at an address since dropped
-	renewal  bool           // the session it replaces works: it is only old
+	mismatch *MismatchError // somebody else answered, or seemed to
+	strayed  time.Time      // when one first did
+	verdict  timer
+	renewal  bool // the session it replaces works: it is only old
 	timer    timer
 	patience time.Duration // until the owner is told that nobody answers
 	knock    timer
@@ -36,6 +38,7 @@ type dial struct {
 type asked struct {
 	cookie [wire.CookieSize]byte
 	draws  bool // a cookie from there is answered at once: the first after each hello
+	other  bool // somebody else has answered there, as it seems
 }
 
 // startDial begins a handshake and sends the first hello.
@@ -49,7 +52,7 @@ func (c *core) startDial(now time.Time, want Key, addrs []netip.AddrPort) *dial 
 		core: c, index: index, want: want, addrs: addrs, machine: machine,
 		asked: map[netip.AddrPort]*asked{},
 	}
-	d.timer.run = d.fire
+	d.timer.run, d.verdict.run = d.fire, d.judge
 	if d.knock.run = d.unanswered; c.unanswered != nil && !want.IsZero() {
 		c.timers.set(&d.knock, now.Add(knockAfter))
 	}
@@ -75,7 +78,7 @@ func (c *core) open(now time.Time, t Target, done func(Person, error)) (cancel f
 		done(Person{}, ErrRefused)
 		return none
 	}
-	w := &waiter{done: done}
+	w := &waiter{tell: done}
 	findable := len(addrs) > 0
 	if p := c.people[t.Key]; p != nil {
 		if l := p.best(); l != nil && !l.overdue(now, redialAfter) {
@@ -106,7 +109,7 @@ func (c *core) open(now time.Time, t Target, done func(Person, error)) (cancel f
 		}
 		w.leave(now)
 		d.waiters = slices.DeleteFunc(d.waiters, func(o *waiter) bool { return o == w })
-		if p := c.people[d.want]; len(d.waiters) == 0 && (p == nil || p.dial != d || len(p.waiting) == 0 && len(p.links) == 0) {
+		if p := c.people[d.want]; len(d.waiters) == 0 && (p == nil || p.dial != d || len(p.waiting)+len(p.parked) == 0 && len(p.links) == 0) {
 			d.end(Person{}, ErrUnreachable)
 		}
 	}
@@ -114,12 +117,19 @@ func (c *core) open(now time.Time, t Target, done func(Person, error)) (cancel f
 
 // waiter is somebody who asked for the session to be.
 type waiter struct {
-	done func(Person, error)
+	tell func(Person, error)
 	left bool
 }
 
+// done tells what came of it, once.
+func (w *waiter) done(p Person, err error) {
+	tell := w.tell
+	w.leave(time.Time{})
+	tell(p, err)
+}
+
 // leave makes nobody wait any more.
-func (w *waiter) leave(time.Time) { w.done, w.left = func(Person, error) {}, true }
+func (w *waiter) leave(time.Time) { w.tell, w.left = func(Person, error) {}, true }
 
 func (w *waiter) gone() bool { return w.left }
 
@@ -192,6 +202,7 @@ func (d *dial) end(p Person, err error) {
 	c := d.core
 	c.timers.set(&d.timer, time.Time{})
 	c.timers.set(&d.knock, time.Time{})
+	c.timers.set(&d.verdict, time.Time{})
 	delete(c.dials, d.index)
 	if o := c.people[d.want]; o != nil && o.dial == d {
 		o.dial = nil
@@ -235,7 +246,7 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 	final, result, err := d.machine.ReadReply(a.Noise, a.Sender, d.want)
 	switch {
 	case errors.Is(err, handshake.ErrAbandon):
-		d.refuse(src, &MismatchError{Want: d.want, Got: result.Peer, Addr: src})
+		d.refuse(now, src, &MismatchError{Want: d.want, Got: result.Peer, Addr: src})
 		return
 	case err != nil:
 		c.stats.Forged++
@@ -279,12 +290,38 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 	d.end(l.person.Person, nil)
 }
 
-// refuse notes that somebody else answers at an address. The others may still be
-// right; when none is left, those who wait are told.
-func (d *dial) refuse(src netip.AddrPort, why *MismatchError) {
-	d.mismatch = why
-	d.addrs = slices.DeleteFunc(slices.Clone(d.addrs), func(a netip.AddrPort) bool { return a == src })
-	if len(d.addrs) == 0 {
-		d.end(Person{}, why)
+// refuse notes that somebody else answers at an address. Whoever has got the hello can do so
+// in another's name, so the right one may answer yet, there too.
+func (d *dial) refuse(now time.Time, src netip.AddrPort, why *MismatchError) {
+	if d.mismatch == nil {
+		d.strayed = now
+	}
+	if d.mismatch = why; !d.spread {
+		src = d.first
+	}
+	if a := d.asked[src]; a != nil {
+		a.other = true
+	}
+	at := d.strayed.Add(mismatchGrace)
+	if at.Before(now) {
+		at = now
+	}
+	d.core.timers.set(&d.verdict, at)
+}
+
+// judge tells those who wait that somebody else answers, when no address is left that hasn't
+// answered. It goes on looking if there is another reason to.
+func (d *dial) judge(time.Time) {
+	for _, a := range d.addrs {
+		if o := d.asked[a]; o == nil || !o.other {
+			return
+		}
+	}
+	for _, w := range d.waiters {
+		w.done(Person{}, d.mismatch)
+	}
+	d.waiters = nil
+	if p := d.core.people[d.want]; p == nil || !p.sought() {
+		d.end(Person{}, d.mismatch)
 	}
 }

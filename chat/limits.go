@@ -21,30 +21,31 @@ const UnreachableAfter = 5 * time.Second
 
 // Timing (SPEC §5, §9).
 const (
-	redialAfter  = time.Second             // of silence, when an answer is due
-	pingAfter    = 4500 * time.Millisecond // of silence, in a conversation that is watched
-	rekeyAfter   = time.Hour               // of a session's life
-	renewAgain   = time.Minute             // when the renewal has not come about
-	typingEvery  = 3 * time.Second         // at most, to one person
-	typingHeed   = time.Second             // between two that are heeded
-	renameStep   = 2 * time.Millisecond    // between the sessions that tell a new name
-	expireAfter  = 15 * time.Minute        // of silence
-	retireFor    = 5 * time.Second         // a replaced session still takes in stragglers
-	tieWithin    = 3 * time.Second         // two sessions made within this were opened by both sides at once
-	helloFirst   = 50 * time.Millisecond
-	helloMax     = 2 * time.Second
-	toldFrom     = 2                      // hellos that get no answer before told addresses are tried
-	knockAfter   = 300 * time.Millisecond // without an answer to a handshake
-	knockAgain   = time.Second            // after the first time, then twice as long each time
-	knockMax     = 32 * time.Second
-	finalTries   = 6               // of the last handshake message again: as long as halfLife
-	storeAgain   = time.Second     // after the store would not take a message
-	halfLife     = 5 * time.Second // of a handshake that we answered
-	cookieEpoch  = time.Minute
-	meetEvery    = 10 * time.Millisecond // between two sessions opened for the sake of rooms (SPEC §13.4)
-	byeFor       = time.Second           // how long Close waits for goodbyes to be answered
-	unknownEvery = 10 * time.Millisecond // between two notices of unknown sessions to one address
-	shunFor      = 10 * time.Minute      // the address of somebody refused
+	redialAfter   = time.Second             // of silence, when an answer is due
+	pingAfter     = 4500 * time.Millisecond // of silence, in a conversation that is watched
+	rekeyAfter    = time.Hour               // of a session's life
+	renewAgain    = time.Minute             // when the renewal has not come about
+	typingEvery   = 3 * time.Second         // at most, to one person
+	typingHeed    = time.Second             // between two that are heeded
+	renameStep    = 2 * time.Millisecond    // between the sessions that tell a new name
+	expireAfter   = 15 * time.Minute        // of silence
+	retireFor     = 5 * time.Second         // a replaced session still takes in stragglers
+	tieWithin     = 3 * time.Second         // two sessions made within this were opened by both sides at once
+	helloFirst    = 50 * time.Millisecond
+	helloMax      = 2 * time.Second
+	mismatchGrace = 400 * time.Millisecond // from somebody else's answer until those who wait are told
+	toldFrom      = 2                      // hellos that get no answer before told addresses are tried
+	knockAfter    = 300 * time.Millisecond // without an answer to a handshake
+	knockAgain    = time.Second            // after the first time, then twice as long each time
+	knockMax      = 32 * time.Second
+	finalTries    = 6               // of the last handshake message again: as long as halfLife
+	storeAgain    = time.Second     // after the store would not take a message
+	halfLife      = 5 * time.Second // of a handshake that we answered
+	cookieEpoch   = time.Minute
+	meetEvery     = 10 * time.Millisecond // between two sessions opened for the sake of rooms (SPEC §13.4)
+	byeFor        = time.Second           // how long Close waits for goodbyes to be answered
+	unknownEvery  = 10 * time.Millisecond // between two notices of unknown sessions to one address
+	shunFor       = 10 * time.Minute      // the address of somebody refused
 )
 
 // Caps (SPEC §10).
