@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"slices"
@@ -151,5 +152,41 @@ func TestRefusedMidSession(t *testing.T) {
 			t.Errorf("%s: not delivered when refused no more", next)
 		}
 		w.check()
+	}
+}
+
+// Somebody refused who ends a handshake in the name of another's address doesn't have that
+// dropped, but their own.
+func TestRefusedInAnothersName(t *testing.T) {
+	for _, both := range []bool{false, true} { // hellos, too, come from the other's address
+		w := newWorld(t, 1)
+		b, m, d := w.node("bob"), w.node("mallory"), w.node("dave")
+		_, sent := b.refuses(m)
+		m.core.out = func(p []byte, to netip.AddrPort) {
+			switch p[0] {
+			case wire.TypeFinal:
+				b.core.receive(w.now, d.addr, bytes.Clone(p))
+				return
+			case wire.TypeHello:
+				if both {
+					b.core.receive(w.now, d.addr, bytes.Clone(p))
+				}
+			}
+			m.send(p, to)
+		}
+		m.core.open(w.now, Target{Addrs: b.at()}, func(Person, error) {})
+		w.run(time.Second)
+		if b.core.stats.Refused == 0 {
+			t.Fatal("nobody was refused")
+		}
+		if _, err := d.opens(time.Minute, Target{Addrs: b.at()}); err != nil {
+			t.Errorf("dave, in whose name somebody refused came: %v", err)
+		}
+		clear(sent)
+		m.core.out = m.send
+		m.core.open(w.now, Target{Addrs: b.at()}, func(Person, error) {})
+		if w.run(time.Second); !both && len(sent) != 0 {
+			t.Errorf("mallory was answered again: %v", sent)
+		}
 	}
 }

@@ -154,7 +154,11 @@ func (c *core) final(now time.Time, src netip.AddrPort, b []byte) {
 	}
 	f.end()
 	if c.refuse(result.Peer) {
-		c.shun(now, result.Peer, src)
+		if f.spread {
+			c.stats.Refused++
+		} else { // who made this final has had the reply, which went only there
+			c.shun(now, result.Peer, f.source)
+		}
 		return
 	}
 	intro, err := wire.ParseIntroduction(result.Intro)
