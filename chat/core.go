@@ -71,7 +71,7 @@ type core struct {
 	links    map[uint32]*link // by our index, like the next two
 	dials    map[uint32]*dial
 	halves   map[uint32]*half
-	remotes  map[uint32]*link // by the peer's index
+	remotes  map[uint32][]*link // by the peer's index, which strangers can choose alike
 	hellos   map[opening]*half
 	sources  map[netip.Addr]tally // how many of halves each source has
 	cookies  cookies
@@ -106,7 +106,7 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 	c := &core{
 		identity: cfg.Identity, key: cfg.Identity.Key(), name: cfg.Name, store: cfg.Store, refuse: cfg.Refuse, unanswered: cfg.Unanswered, random: random, out: out,
 		people: map[Key]*person{}, links: map[uint32]*link{}, dials: map[uint32]*dial{},
-		halves: map[uint32]*half{}, remotes: map[uint32]*link{}, hellos: map[opening]*half{},
+		halves: map[uint32]*half{}, remotes: map[uint32][]*link{}, hellos: map[opening]*half{},
 		sources: map[netip.Addr]tally{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
 		unproven: bucket{burst: cookiesFrom, perSecond: cookiesFrom},
 		trials:   bucket{burst: trialsAtOnce, perSecond: trialsPerSecond},
@@ -277,16 +277,20 @@ func (c *core) unknown(now time.Time, src netip.AddrPort, b []byte) {
 		c.stats.Malformed++
 		return
 	}
-	l := c.remotes[u.Receiver]
-	if l == nil || l.addr != src || u.Counter >= l.session.Counter() || u.Counter+session.ReplayWindow < l.session.Counter() {
+	meant := false
+	for _, l := range slices.Clone(c.remotes[u.Receiver]) {
+		if l.addr != src || u.Counter >= l.session.Counter() || u.Counter+session.ReplayWindow < l.session.Counter() {
+			continue
+		}
+		if meant = true; c.closing {
+			l.remove(now)
+		} else {
+			l.doubt(now)
+		}
+	}
+	if !meant {
 		c.stats.Unknown++
-		return
 	}
-	if c.closing {
-		l.remove(now)
-		return
-	}
-	l.doubt(now)
 }
 
 // tick runs what is due.

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -79,5 +80,56 @@ func TestCutOffHandshakes(t *testing.T) {
 	}
 	if _, err := a.opens(time.Second, Target{Addrs: b.at()}); err != nil || !slices.Equal(cut, []int{wire.HelloSize, wire.ReplySize, wire.FinalSize}) {
 		t.Errorf("open: %v, having cut %v", err, cut)
+	}
+}
+
+// always is a source of one number.
+type always uint64
+
+func (a always) Uint64() uint64 { return uint64(a) }
+
+// A stranger who takes the index that somebody else has, and even seems to be at their
+// address, doesn't keep the notice that this one has restarted from being heeded.
+func TestStrangerUnderTheSameIndex(t *testing.T) {
+	for _, roams := range []bool{false, true} {
+		for _, first := range []bool{false, true} {
+			w := newWorld(t, 1)
+			a, b, m := w.node("ana"), w.node("bob"), w.node("mallory")
+			w.announce(a)
+			w.announce(b)
+			const index = 0x5a5a5a5a
+			opens := func(n *simNode) {
+				random := n.core.random
+				n.core.random = rand.New(always(index << 32))
+				n.core.open(w.now, Target{Addrs: a.at()}, func(Person, error) {})
+				n.core.random = random
+				w.run(100 * time.Millisecond)
+			}
+			both := []*simNode{b, m}
+			if first {
+				both = []*simNode{m, b}
+			}
+			for _, n := range both {
+				opens(n)
+			}
+			if a.live() != 2 || len(a.core.remotes[index]) != 2 {
+				t.Fatalf("%d sessions, %d under the index", a.live(), len(a.core.remotes[index]))
+			}
+			a.say(b, "before")
+			w.await(time.Second, w.settled)
+			if roams {
+				m.core.out = func(d []byte, _ netip.AddrPort) { a.core.receive(w.now, b.addr, bytes.Clone(d)) }
+				m.core.typing(w.now, a.id.Key())
+				w.run(time.Second)
+			}
+			w.run(time.Minute)
+			b.start()
+			began := w.now
+			a.say(b, "after")
+			if !w.await(time.Minute, w.settled) || w.now.Sub(began) > 50*time.Millisecond {
+				t.Errorf("roams %v, first %v: took %v after the restart", roams, first, w.now.Sub(began))
+			}
+			w.check()
+		}
 	}
 }

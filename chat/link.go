@@ -63,7 +63,7 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 		s.WeakenReplay()
 	}
 	c.links[s.Local()] = l
-	c.remotes[s.Remote()] = l
+	c.remotes[s.Remote()] = append(c.remotes[s.Remote()], l)
 
 	known := p.released == l.instance || slices.ContainsFunc(p.links, func(o *link) bool { return !o.retired && o.instance == l.instance })
 	renamed := p.Name != intro.Name
@@ -345,8 +345,9 @@ func (l *link) remove(now time.Time) {
 	l.held = 0
 	delete(c.links, l.session.Local())
 	delete(c.stalled, l)
-	if c.remotes[l.session.Remote()] == l {
-		delete(c.remotes, l.session.Remote())
+	remote := l.session.Remote()
+	if c.remotes[remote] = slices.DeleteFunc(c.remotes[remote], func(o *link) bool { return o == l }); len(c.remotes[remote]) == 0 {
+		delete(c.remotes, remote)
 	}
 	p.links = slices.DeleteFunc(p.links, func(o *link) bool { return o == l })
 	l.waiters = slices.DeleteFunc(l.waiters, (*waiter).gone)
