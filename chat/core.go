@@ -74,6 +74,7 @@ type core struct {
 	remotes  map[uint32][]*link // by the peer's index, which strangers can choose alike
 	hellos   map[opening]*half
 	sources  map[netip.Addr]tally // how many of halves each source has
+	hosts    map[netip.Addr]int   // how many of links each source has
 	cookies  cookies
 	unproven bucket // hellos to be answered without a cookie
 	trials   bucket // hellos to where people only say to be
@@ -107,7 +108,7 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 		identity: cfg.Identity, key: cfg.Identity.Key(), name: cfg.Name, store: cfg.Store, refuse: cfg.Refuse, unanswered: cfg.Unanswered, random: random, out: out,
 		people: map[Key]*person{}, links: map[uint32]*link{}, dials: map[uint32]*dial{},
 		halves: map[uint32]*half{}, remotes: map[uint32][]*link{}, hellos: map[opening]*half{},
-		sources: map[netip.Addr]tally{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
+		sources: map[netip.Addr]tally{}, hosts: map[netip.Addr]int{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
 		unproven: bucket{burst: cookiesFrom, perSecond: cookiesFrom},
 		trials:   bucket{burst: trialsAtOnce, perSecond: trialsPerSecond},
 		rooms:    rooms{in: map[string]*parlour{}, passing: cfg.Passing},

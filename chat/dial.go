@@ -266,6 +266,9 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 		d.end(Person{}, ErrRefused)
 		return
 	}
+	if !c.makeRoom(now, src.Addr()) {
+		return // there may be room for one of the next replies
+	}
 	s := session.New(now, result.Send, result.Recv, d.index, a.Sender)
 	result.Wipe()
 	if d.spread || src != d.first {
@@ -275,10 +278,6 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 	again := answer.Append(nil)
 	c.out(again, src)
 	l := c.establish(now, src, s, result.Peer, result.Binding, intro, again)
-	if l == nil {
-		d.end(Person{}, ErrUnreachable)
-		return
-	}
 	if slices.Contains(d.addrs, src) { // not shown yet, but we have looked there of our own accord
 		l.person.last = src
 	}

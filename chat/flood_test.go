@@ -168,3 +168,64 @@ func TestCookies(t *testing.T) {
 		t.Error("good after an hour in which nobody asked for any")
 	}
 }
+
+// One source can't take all sessions, nor keep others, of its own or elsewhere, from opening
+// one. People to whom something was said stay.
+func TestSessionsOfOneSource(t *testing.T) {
+	w := newWorld(t, 1)
+	b, d := w.node("bob"), w.node("dave")
+	host := netip.MustParseAddr("198.19.0.1")
+	comes := func(i int) *simNode {
+		n := w.person("somebody")
+		n.addr = netip.AddrPortFrom(host, uint16(1000+i))
+		n.start()
+		if _, err := n.opens(time.Second, Target{Addrs: b.at()}); err != nil {
+			t.Fatalf("newcomer %d: %v", i, err)
+		}
+		w.nodes = w.nodes[:len(w.nodes)-1] // it says nothing any more
+		return n
+	}
+	first := comes(0)
+	w.nodes = append(w.nodes, first)
+	b.say(first, "hello")
+	if !w.await(time.Second, w.settled) {
+		t.Fatal("not delivered")
+	}
+	if _, err := d.opens(time.Second, Target{Addrs: b.at()}); err != nil {
+		t.Fatal(err)
+	}
+	second := comes(1)
+	for i := range maxLinksPerSource + 10 {
+		comes(2 + i)
+	}
+	if n := len(b.core.links); n != maxLinksPerSource+1 || b.core.hosts[host] != maxLinksPerSource {
+		t.Errorf("%d sessions, %d counted of the source", n, b.core.hosts[host])
+	}
+	for n, want := range map[*simNode]bool{first: true, d: true, second: false} {
+		if got := b.core.people[n.id.Key()] != nil; got != want {
+			t.Errorf("%s at %v has a session: %v, want %v", n.name, n.addr, got, want)
+		}
+	}
+	w.run(2 * expireAfter)
+	if len(b.core.links)+len(b.core.hosts) != 0 {
+		t.Errorf("%d sessions and %d sources left", len(b.core.links), len(b.core.hosts))
+	}
+}
+
+// Where everybody was spoken to, nobody is forgotten for a newcomer.
+func TestNoRoomForSessions(t *testing.T) {
+	w := newWorld(t, 1)
+	b, m := w.node("bob"), w.node("mallory")
+	source := b.core.source(m.addr.Addr())
+	b.core.hosts[source] += maxLinksPerSource
+	if _, err := m.opens(time.Second, Target{Addrs: b.at()}); err == nil || len(b.core.links) != 0 {
+		t.Errorf("open: %v, %d sessions", err, len(b.core.links))
+	}
+	w.announce(m)
+	b.say(m, "hello")
+	w.run(10 * time.Second)
+	b.core.hosts[source] -= maxLinksPerSource
+	if !w.await(UnreachableAfter+time.Second, w.settled) {
+		t.Error("what waited was not said when there was room")
+	}
+}

@@ -51,6 +51,7 @@ const (
 // Caps (SPEC §10).
 const (
 	maxLinks           = 16384 // sessions
+	maxLinksPerSource  = 1024
 	maxLinksPerPerson  = 8
 	uncheckedFactor    = 3       // bytes to an unchecked address for each that came from it
 	maxHalves          = 512     // handshakes answered and not finished

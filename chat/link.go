@@ -15,6 +15,7 @@ type link struct {
 	person    *person
 	session   *session.Session
 	addr      netip.AddrPort // source of the latest authentic datagram
+	counts    netip.Addr     // whom it counts for
 	budget    int            // bytes that may go to addr while it is unchecked
 	instance  [8]byte
 	binding   [32]byte   // hash of the handshake
@@ -44,15 +45,13 @@ type unproven struct {
 }
 
 // establish makes the link of a handshake that has ended, for the initiator with the
-// final that it has to repeat. It returns nil when the cap is reached.
+// final that it has to repeat. There must be room.
 func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session, peer Key, binding [32]byte, intro wire.Introduction, final []byte) *link {
-	if len(c.links) >= maxLinks {
-		c.stats.Refused++
-		return nil
-	}
+	counts := c.source(addr.Addr())
+	c.hosts[counts]++
 	p := c.person(peer)
 	l := &link{
-		core: c, person: p, session: s, addr: addr, born: now, renew: now.Add(rekeyAfter), initiator: final != nil,
+		core: c, person: p, session: s, addr: addr, counts: counts, born: now, renew: now.Add(rekeyAfter), initiator: final != nil,
 		instance: [8]byte(intro.Instance), binding: binding, budget: uncheckedFactor * wire.FinalSize,
 	}
 	if l.initiator {
@@ -88,6 +87,32 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 		l.flush(now)
 	}
 	return l
+}
+
+// makeRoom reports whether there is room for a session with whoever is at an address. Where
+// there are as many as may be, of one source or in all, it ends the one that has been silent
+// longest with somebody to whom nothing was said: who comes is not kept out by those who
+// only take room (SPEC §10.3).
+func (c *core) makeRoom(now time.Time, addr netip.Addr) bool {
+	source := c.source(addr)
+	ofSource := c.hosts[source] >= maxLinksPerSource
+	if !ofSource && len(c.links) < maxLinks {
+		return true
+	}
+	var idle *link
+	for _, l := range c.links {
+		if ofSource && l.counts != source || l.person.spokenTo || l.person.watched || l.session.Pending() > 0 {
+			continue
+		}
+		if idle == nil || l.session.Heard().Before(idle.session.Heard()) {
+			idle = l
+		}
+	}
+	c.stats.Refused++
+	if idle != nil {
+		idle.remove(now)
+	}
+	return idle != nil
 }
 
 // met tells of a person who is proven, and has shown to want the session too.
@@ -345,6 +370,9 @@ func (l *link) remove(now time.Time) {
 	l.held = 0
 	delete(c.links, l.session.Local())
 	delete(c.stalled, l)
+	if c.hosts[l.counts]--; c.hosts[l.counts] == 0 {
+		delete(c.hosts, l.counts)
+	}
 	remote := l.session.Remote()
 	if c.remotes[remote] = slices.DeleteFunc(c.remotes[remote], func(o *link) bool { return o == l }); len(c.remotes[remote]) == 0 {
 		delete(c.remotes, remote)

@@ -24,6 +24,7 @@ type person struct {
 	waiting     []session.Message // to be said when there is a session
 	waitingFrom time.Time
 	watched     bool
+	spokenTo    bool     // something was said to it, other than in rooms
 	visible     bool     // discovery sees it
 	spoken      bool     // it has told its rooms
 	rooms       []string // handles of those it is in
@@ -89,6 +90,7 @@ func (p *person) other(now time.Time, l *link) *link {
 
 // push says m after everything that was pushed before it.
 func (p *person) push(now time.Time, m session.Message) {
+	p.spokenTo = true
 	l := p.best()
 	if s := p.speaking(); l == nil || len(p.waiting) > 0 || s != nil && s != l {
 		p.wait(now, append(p.waiting, m))

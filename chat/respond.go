@@ -166,15 +166,15 @@ func (c *core) final(now time.Time, src netip.AddrPort, b []byte) {
 		c.stats.Malformed++
 		return
 	}
+	if !c.makeRoom(now, src.Addr()) {
+		return
+	}
 	s := session.New(now, result.Send, result.Recv, f.index, a.Sender)
 	result.Wipe()
 	if f.spread || src != f.source {
 		s.Check(c.random.Uint64())
 	}
 	l := c.establish(now, src, s, result.Peer, result.Binding, intro, nil)
-	if l == nil {
-		return
-	}
 	s.Confirm()
 	l.flush(now)
 	l.person.found()
