@@ -219,6 +219,45 @@ func unfinished(b []byte, last uint64) bool {
 	return len(b) < recordHead+size && size < maxBehind && said <= k && k <= declined && (last == 0 || seq == last+1)
 }
 
+// inherit carries over what the process in a slot has left behind. The caller has the
+// slot, and the writing connection.
+func (s *Store) inherit(dead *slot) error {
+	left, damaged, err := dead.left()
+	if err != nil {
+		return err
+	}
+	var owns bool
+	if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = ?1) OR EXISTS (SELECT 1 FROM visits WHERE slot = ?1)`,
+		[]any{dead.number}, &owns); err != nil {
+		return err
+	}
+	if len(left) == 0 && len(damaged) == 0 && !owns {
+		return dead.empty() // of what was being written
+	}
+	err = s.write.transact(func() error {
+		if err := s.apply(left, 0); err != nil {
+			return err
+		}
+		return s.disown(dead.number)
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.damaged = append(s.damaged, damaged...)
+	s.mu.Unlock()
+	return dead.empty()
+}
+
+// Damaged returns the files, if any, in which something of what other processes have said or
+// heard may be that can't be read. It returns each once.
+func (s *Store) Damaged() (files []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	files, s.damaged = s.damaged, nil
+	return files
+}
+
 // record is something to be written to the database.
 type record struct {
 	seq      uint64

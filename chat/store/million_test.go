@@ -66,7 +66,7 @@ func makeMillion(b *testing.B, dir string) {
 	b.Logf("kept in %v", time.Since(start))
 	start = time.Now()
 	for more := true; more; {
-		more = must[bool](b)(s.index(indexChunk))
+		more = must[bool](b)(s.index())
 	}
 	b.Logf("indexed in %v", time.Since(start))
 	check(b, s.Close())

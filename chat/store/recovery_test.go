@@ -335,7 +335,7 @@ func TestLearntAnew(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	fill(t, s, "straße")
-	_, err := s.index(indexChunk)
+	_, err := s.index()
 	check(t, err)
 	check(t, s.Close())
 	old := must[*conn](t)(connect(s.path))
@@ -349,7 +349,7 @@ func TestLearntAnew(t *testing.T) {
 	}
 	old.close()
 	s = open(t, dir)
-	_, err = s.index(indexChunk)
+	_, err = s.index()
 	check(t, err)
 	for word, want := range map[string]int{"strasse": 1, "straße": 0} {
 		var n int

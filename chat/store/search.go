@@ -35,7 +35,7 @@ func (s *Store) find(f *Filter) (all []Message, err error) {
 		return nil, nil
 	}
 	for more := true; more && err == nil; {
-		more, err = s.index(indexChunk)
+		more, err = s.index()
 	}
 	if err != nil {
 		return nil, err
@@ -210,8 +210,8 @@ func fold(text string) string {
 // indexChunk is how many messages search learns in one transaction.
 const indexChunk = 1000
 
-// index lets search learn at most limit new messages, and reports whether more may wait.
-func (s *Store) index(limit int) (more bool, err error) {
+// index lets search learn some new messages, and reports whether more may wait.
+func (s *Store) index() (more bool, err error) {
 	var next bool
 	err = s.reading(func(k *conn) error {
 		return k.get(`SELECT coalesce((SELECT max(n) FROM messages), 0) > n FROM searchable`, nil, &next)
@@ -225,7 +225,7 @@ func (s *Store) index(limit int) (more bool, err error) {
 			text    string
 		}
 		var rows []row
-		err := s.write.each(`SELECT n, peer, text FROM messages WHERE n > (SELECT n FROM searchable) ORDER BY n LIMIT ?`, []any{limit},
+		err := s.write.each(`SELECT n, peer, text FROM messages WHERE n > (SELECT n FROM searchable) ORDER BY n LIMIT ?`, []any{indexChunk},
 			func(scan func(...any) error) error {
 				var r row
 				err := scan(&r.n, &r.peer, &r.text)
@@ -240,7 +240,7 @@ func (s *Store) index(limit int) (more bool, err error) {
 		if err == nil && len(rows) > 0 {
 			_, err = s.write.exec(`UPDATE searchable SET n = ?`, rows[len(rows)-1].n)
 		}
-		more = len(rows) == limit
+		more = len(rows) == indexChunk
 		return err
 	})
 	return more, err

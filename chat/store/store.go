@@ -187,8 +187,10 @@ func (s *Store) filled(f *os.File) error {
 	defer f.Close()
 	info, err := f.Stat()
 	if err == nil && info.Size() == 0 {
-		err = &Error{s.path, errors.New("the database is empty, and so damaged"),
-			"put back a copy, or remove the file to begin with nobody known; your identity is in another file"}
+		err = &Error{
+			s.path, errors.New("the database is empty, and so damaged"),
+			"put back a copy, or remove the file to begin with nobody known; your identity is in another file",
+		}
 	}
 	return err
 }
