@@ -67,6 +67,14 @@ func lanRooms(t *testing.T) {
 		t.Errorf("who came late was given %+v", m)
 	}
 
+	// So is one whom the process that says something doesn't see.
+	there[4].nft("chain mute { type filter hook input priority 0; udp dport 5353 drop; }")
+	sent = decode[event](t, ana.run("send", "--json", "#here", "to whom I see").exits(0).stdout)
+	if m := procs["h4"].event("message", said("to whom I see")); m.ID != sent.ID || sent.Total != 10 {
+		t.Errorf("who wasn't seen was given %+v of %+v", m, sent)
+	}
+	there[4].exec("nft", "delete", "table", "inet", "earshot")
+
 	// Rooms are listed with how many are in; private ones only to who is in.
 	rows := late.rooms()
 	if len(rows) != 2 || rows["#here"].Members != 12 || !rows["#here"].Joined || rows["#dev"].Members != 1 || rows["#dev"].Joined {
