@@ -23,7 +23,7 @@ type instance struct {
 
 	families families   // over which the PTR was heard last
 	knownAt  time.Time  // when somebody else's question last listed it as known
-	source   netip.Addr // of the packet that brought it; invalid if a browse did
+	source   netip.Addr // of the packet that first brought it; invalid as long as only a browse did
 
 	firstAddrAt time.Time // when it had none before
 
@@ -89,14 +89,17 @@ func (c *core) hearPTR(l *link, in arrival, name string, ttl time.Duration) {
 	}
 	if i == nil {
 		source := in.source.Addr().WithZone("")
-		if len(l.instances) >= maxInstances || l.sources[source] >= maxPerSource {
+		if len(l.instances) >= maxInstances || l.sources[source].instances >= maxPerSource {
 			c.refused++
 			return
 		}
-		i = &instance{link: l, name: name, label: label, source: source, resolveAt: c.now.Add(c.sharedDelay())}
-		l.sources[source]++
+		i = &instance{link: l, name: name, label: label, source: source, resolveAt: c.now.Add(c.sharedDelay(l))}
+		l.count(source, 1, 0)
 		l.instances[key] = i
 		heap.Push(&c.dues, i)
+	}
+	if !i.source.IsValid() && in.source.IsValid() {
+		i.attribute(in.source.Addr().WithZone(""))
 	}
 	if c.now.Sub(i.ptr.heard) > repeatInterval {
 		i.families = 0
@@ -251,9 +254,7 @@ func (c *core) drop(i *instance) {
 	c.moveRow(i, "")
 	c.forgetHost(i)
 	delete(i.link.instances, canonical(i.name))
-	if i.link.sources[i.source]--; i.link.sources[i.source] == 0 {
-		delete(i.link.sources, i.source)
-	}
+	i.link.count(i.source, -1, 0)
 	heap.Remove(&c.dues, i.index)
 }
 

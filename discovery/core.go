@@ -86,13 +86,9 @@ func newCore(cfg Config, rng *rand.Rand) *core {
 
 // sharedDelay is that of an answer which others give too, and of a question
 // which others ask too.
-func (c *core) sharedDelay() time.Duration {
-	return c.between(sharedDelayMin, max(sharedDelayMax, c.crowdDelay()))
+func (c *core) sharedDelay(l *link) time.Duration {
+	return c.between(sharedDelayMin, max(sharedDelayMax, l.crowdDelay()))
 }
-
-// crowdDelay is over how long the answers of all are spread, to have one every
-// delayPerPerson on average.
-func (c *core) crowdDelay() time.Duration { return time.Duration(len(c.rows)) * delayPerPerson }
 
 func (c *core) between(a, b time.Duration) time.Duration {
 	return a + time.Duration(c.rng.Int64N(int64(b-a)))
@@ -227,7 +223,7 @@ func (c *core) hint(index int, fam family, rrs []dns.RR, now time.Time) {
 		return
 	}
 	for _, rr := range rrs {
-		rr.Header().Ttl = uint32(c.ttl() / time.Second)
+		rr.Header().Ttl = uint32(l.ttl() / time.Second)
 		if ptr, ok := rr.(*dns.PTR); ok {
 			if i := l.instances[canonical(ptr.Ptr)]; i != nil && i.leaving {
 				return

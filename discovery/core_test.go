@@ -354,7 +354,7 @@ func TestDefendsItsRecords(t *testing.T) {
 		})
 	}
 	d := talk(t, ana, true)
-	same := d.c.own.response(unitAll, eth.prefixes, d.c.ttl(), true)
+	same := d.c.own.response(unitAll, eth.prefixes, d.c.links[eth.index].ttl(), true)
 	d.hear(bobAt, same) // as our own packets, that we hear too
 	d.wait(2 * time.Second)
 	d.expect(0)

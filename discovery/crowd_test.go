@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -62,15 +63,10 @@ func newChorus(t *testing.T, lan *lantest.LAN, link *lantest.Link, first, count 
 	}
 	t.Cleanup(func() { c.timer.Stop() })
 
-	everybody := map[string]*row{}
-	for n := range count {
-		everybody[testID(n)] = &row{}
-	}
 	for n := first; n < count; n++ {
 		addr4, addr6 := netip.AddrFrom4([4]byte{198, 18, byte(n >> 8), byte(n)}), netip.MustParseAddr(fmt.Sprintf("fe80::%x", n+1))
 		v := &voice{core: newCore(Config{ID: testID(n), Name: fmt.Sprintf("person %04d", n), Port: 41027}, rand.New(rand.NewPCG(1, uint64(n))))}
 		v.addr = [2]netip.AddrPort{netip.AddrPortFrom(addr4, mdnsPort), netip.AddrPortFrom(addr6, mdnsPort)}
-		v.rows = everybody
 		where := eth
 		where.prefixes = []netip.Prefix{netip.PrefixFrom(addr4, 15), netip.PrefixFrom(addr6, 64)}
 		time.AfterFunc(max(soonest, within*time.Duration(n-first)/time.Duration(count)), func() {
@@ -79,8 +75,10 @@ func newChorus(t *testing.T, lan *lantest.LAN, link *lantest.Link, first, count 
 			c.voices = append(c.voices, v)
 			c.byName[v.own.key] = v
 			v.setLink(where, where.families(), where.families(), time.Now())
-			for fam := range v.links[eth.index].ends {
-				v.links[eth.index].ends[fam].asks = 0
+			l := v.links[eth.index]
+			l.crowd = count
+			for fam := range l.ends {
+				l.ends[fam].asks = 0
 			}
 			c.follow(v)
 		})
@@ -238,4 +236,87 @@ func crowdTest(t *testing.T, count int, limit time.Duration) {
 	time.Sleep(time.Minute)
 	after = link.Counters()
 	t.Logf("his coming cost %d packets", after.Packets-before.Packets)
+}
+
+// SPEC §5, §9: an attacker's crowd slows nobody down: who is there answers a newcomer at
+// once. One whose unicast answers are lost, as by a firewall, is there when all are counted.
+func TestFakesHideNobody(t *testing.T) {
+	const there, fakes = 10, 500
+	for name, quiet := range map[string]bool{"all answer at once": false, "one by multicast only": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lan := lantest.New(1)
+				link := lan.Link()
+				for n := range there {
+					joinLAN(t, lan, link, n, nil)
+				}
+				attacker := netip.MustParseAddrPort("198.18.66.66:5353")
+				forge := func() {
+					for n := range fakes {
+						id := testID(1000 + n)
+						rrs := records(t, fmt.Sprintf("_earshot._udp.local. 4500 PTR x%d._earshot._udp.local.", n),
+							fmt.Sprintf("x%d._earshot._udp.local. 4500 SRV 0 0 41027 x%d.local.", n, n),
+							fmt.Sprintf("x%d._earshot._udp.local. 4500 TXT id=%s name=x%d", n, id, n),
+							fmt.Sprintf("x%d.local. 4500 A 198.18.77.%d", n, n%250))
+						link.Inject(lantest.Datagram{Src: attacker, Dst: groups[v4], Data: pack(t, &dns.Msg{MsgHdr: dns.MsgHdr{Response: true}, Answer: rrs})})
+					}
+				}
+				time.Sleep(5 * time.Second)
+				forge()
+				time.Sleep(5 * time.Second)
+				if quiet {
+					victim := netip.MustParseAddr("198.18.0.3")
+					link.Tap(func(d lantest.Datagram) bool { return d.Src.Addr() != victim || d.Dst.Addr().IsMulticast() })
+				}
+				start := time.Now()
+				newcomer := joinLAN(t, lan, link, there, nil)
+				time.AfterFunc(5*time.Millisecond, forge)
+				settled := newcomer.Settled()
+				if quiet {
+					settled = newcomer.Counted()
+				}
+				<-settled
+				took := time.Since(start)
+				seen := 0
+				for _, name := range names(newcomer.Presence) {
+					if strings.HasPrefix(name, "person") {
+						seen++
+					}
+				}
+				t.Logf("settled after %v", took)
+				if limit := map[bool]time.Duration{false: settleUnicast, true: time.Second}[quiet]; took > limit || seen != there {
+					t.Errorf("after %v the newcomer sees %d of %d", took, seen, there)
+				}
+			})
+		})
+	}
+}
+
+// SPEC §5: a crowd is counted by who sends, whoever it was first found by.
+func TestCrowdIsCountedBySource(t *testing.T) {
+	d := talk(t, ana, true)
+	l := d.c.links[eth.index]
+	for n := range 20 {
+		rrs := records(t, fmt.Sprintf("_earshot._udp.local. 4500 PTR x%d._earshot._udp.local.", n),
+			fmt.Sprintf("x%d._earshot._udp.local. 4500 SRV 0 0 41027 x%d.local.", n, n),
+			fmt.Sprintf("x%d._earshot._udp.local. 4500 TXT id=%s", n, testID(n+5)),
+			fmt.Sprintf("x%d.local. 4500 A 198.18.0.9", n))
+		d.c.hint(eth.index, v4, rrs, d.now)
+		for _, rr := range rrs {
+			rr.Header().Ttl = 100
+		}
+		if l.crowd != min(n+1, maxCrowdPerSource) {
+			t.Fatalf("%d found: a crowd of %d", n+1, l.crowd)
+		}
+	}
+	for n := range 20 {
+		d.hear(at(n+20), answerOf(t, fmt.Sprintf("_earshot._udp.local. 100 PTR x%d._earshot._udp.local.", n)))
+	}
+	if l.crowd != 20 || len(l.sources) != 20 {
+		t.Errorf("20 senders are a crowd of %d, of %d sources", l.crowd, len(l.sources))
+	}
+	d.wait(time.Hour)
+	if l.crowd != 0 || len(l.sources) != 0 {
+		t.Errorf("gone, they are a crowd of %d, of %d sources", l.crowd, len(l.sources))
+	}
 }

@@ -126,7 +126,7 @@ func (c *core) list(found []listing, life time.Duration, now time.Time) {
 	c.now, c.jitter = now, c.rng.Float64()
 	l := c.links[domainLink]
 	if l == nil {
-		l = &link{index: domainLink, instances: map[string]*instance{}, hosts: map[string][]*instance{}, sources: map[netip.Addr]int{}}
+		l = newLink(domainLink)
 		c.links[domainLink] = l
 	}
 	listed := map[string]bool{}
@@ -147,7 +147,7 @@ func (c *core) list(found []listing, life time.Duration, now time.Time) {
 			next, _ := dns.NextLabel(f.name, 0)
 			i = &instance{link: l, name: f.name, label: unescape(f.name[:next-1])}
 			l.instances[canonical(f.name)] = i
-			l.sources[i.source]++
+			l.count(i.source, 1, 0)
 			heap.Push(&c.dues, i)
 		}
 		i.port = f.port

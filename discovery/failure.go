@@ -36,7 +36,7 @@ func (c *core) listed(i *instance) {
 
 // goneAt is when an instance that missed its questions is dropped.
 func (c *core) goneAt(i *instance) time.Time {
-	return i.missedAt.Add(failureTime + c.crowdDelay())
+	return i.missedAt.Add(failureTime + i.link.crowdDelay())
 }
 
 // reconfirm asks for everything under that identity, and drops what doesn't

@@ -20,8 +20,46 @@ type link struct {
 
 	instances map[string]*instance   // by canonical name
 	hosts     map[string][]*instance // by canonical host name
-	sources   map[netip.Addr]int     // how many instances were first heard from an address
+	sources   map[netip.Addr]source
+	crowd     int // people, as far as they are believed (SPEC §5)
 }
+
+// source is what was first heard from one address.
+type source struct{ instances, shown int }
+
+func newLink(index int) *link {
+	return &link{index: index, instances: map[string]*instance{}, hosts: map[string][]*instance{}, sources: map[netip.Addr]source{}}
+}
+
+// count notes that there are so many more instances, and shown ones, from an address.
+func (l *link) count(addr netip.Addr, instances, shown int) {
+	s := l.sources[addr]
+	l.crowd -= min(s.shown, maxCrowdPerSource)
+	s.instances += instances
+	s.shown += shown
+	l.crowd += min(s.shown, maxCrowdPerSource)
+	if l.sources[addr] = s; s.instances == 0 {
+		delete(l.sources, addr)
+	}
+}
+
+// attribute notes who multicasts an instance that a browse, which doesn't tell, has found.
+func (i *instance) attribute(addr netip.Addr) {
+	shown := 0
+	if i.row != "" {
+		shown = 1
+	}
+	i.link.count(i.source, -1, -shown)
+	i.source = addr
+	i.link.count(i.source, 1, shown)
+}
+
+// crowdDelay is over how long the answers of all are spread, to have one every
+// delayPerPerson on average.
+func (l *link) crowdDelay() time.Duration { return time.Duration(l.crowd) * delayPerPerson }
+
+// ttl is that of our records there at present.
+func (l *link) ttl() time.Duration { return recordTTL(l.crowd) }
 
 // end is one family of a link: what was sent and heard there, and what is to be
 // sent. Times at which nothing is to be done are zero.
@@ -35,6 +73,7 @@ type end struct {
 	found    int       // instances there were at the last
 	ownAskAt time.Time // when we last asked for the PTR records
 	askedAt  time.Time // when anybody did
+	split    bool      // the last of our questions, for the known answers: those to it come late
 	wantPTR  bool
 	// Other questions, asked together.
 	questions   []dns.Question
@@ -56,7 +95,7 @@ func (c *core) setLink(n netif, fams, fresh families, now time.Time) {
 	c.now = now
 	l := c.links[n.index]
 	if l == nil {
-		l = &link{index: n.index, instances: map[string]*instance{}, hosts: map[string][]*instance{}, sources: map[netip.Addr]int{}}
+		l = newLink(n.index)
 		c.links[n.index] = l
 	}
 	gone := slices.DeleteFunc(l.prefixes, func(p netip.Prefix) bool { return slices.Contains(n.prefixes, p) })

@@ -30,6 +30,7 @@ const (
 	// Since everybody was asked (SPEC §9).
 	settleUnicast   = 50 * time.Millisecond  // the answers come at once
 	settleMulticast = 250 * time.Millisecond // they come after a random delay
+	settleAir       = 80 * time.Millisecond  // after the last of such delays
 )
 
 // Config says who to be and where.
@@ -59,6 +60,7 @@ type Presence struct {
 	net     network
 	changed chan struct{} // there may be events
 	settled chan struct{}
+	counted chan struct{}
 	copied  chan netip.Addr
 	ctx     context.Context // ends with Leave
 	cancel  context.CancelFunc
@@ -91,7 +93,7 @@ func join(cfg Config, n network) (*Presence, error) {
 	}
 	p := &Presence{
 		cfg: cfg, log: cfg.Log, net: n,
-		changed: make(chan struct{}, 1), settled: make(chan struct{}), copied: make(chan netip.Addr, 1),
+		changed: make(chan struct{}, 1), settled: make(chan struct{}), counted: make(chan struct{}), copied: make(chan netip.Addr, 1),
 		core:  newCore(cfg, rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))),
 		links: map[int]*attachment{},
 	}
@@ -152,15 +154,29 @@ func (p *Presence) Next(ctx context.Context) (Event, error) {
 
 // Settled is closed once everybody present on a healthy link must have
 // answered: 50 ms after joining, or 250 ms where nobody could be asked to
-// answer at once, or nobody did; on Leave at the latest. A crowd of hundreds
-// takes longer.
+// answer at once, or nobody did; on Leave at the latest.
 func (p *Presence) Settled() <-chan struct{} { return p.settled }
 
+// Counted is closed once those must have been heard too who answer later than that,
+// whatever somebody else does: by multicast, because a firewall of theirs or a crowd, a
+// real one or an attacker's, makes them. It takes 250 ms, 630 ms if there are dozens of
+// people, and longer among hundreds; on Leave it is closed at the latest.
+func (p *Presence) Counted() <-chan struct{} { return p.counted }
+
 func (p *Presence) settle(first *sync.WaitGroup) {
-	defer close(p.settled)
+	defer close(p.counted)
 	asked := time.Now()
 	if first.Wait(); !p.askedEverywhere() || len(p.Peers()) == 0 {
 		p.sleep(settleMulticast - time.Since(asked))
+	}
+	close(p.settled)
+	for {
+		p.mu.Lock()
+		wait := time.Until(p.core.answered())
+		p.mu.Unlock()
+		if wait <= 0 || !p.sleep(wait) {
+			return
+		}
 	}
 }
 

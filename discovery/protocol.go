@@ -33,7 +33,7 @@ var groups = [2]netip.AddrPort{
 const topBit = 1 << 15
 
 // recordTTL is how long others may keep our records, by the number of people
-// we see (SPEC §5): short enough that somebody killed is gone within half a
+// on the link (SPEC §5): short enough that somebody killed is gone within half a
 // minute on a usual network, longer where the refreshing would load the link.
 func recordTTL(people int) time.Duration {
 	return max(28*time.Second, time.Duration(people)*200*time.Millisecond)
@@ -102,7 +102,8 @@ const (
 	maxName           = 63              // bytes of a human name
 	maxDefendInterval = 8 * time.Second // between announcements that answer others' claims to our records
 	maxQuestions      = 32              // in one packet, besides the PTR question
-	askManyKnown      = 100             // on a link: then the questions on joining, long by then, are asked once only
+	maxCrowdPerSource = 8               // people first heard from one address who count in a crowd, per link
+	askManyKnown      = 100             // in the crowd of a link: then the questions on joining, long by then, are asked once only
 	askGrowth         = 10              // and as long as so many are found between two of them, not yet
 	confirmedLife     = time.Minute     // after Confirm
 	copyDelay         = 3 * time.Second // by then every process has noticed the machine's addresses

@@ -22,7 +22,7 @@ func (c *core) ask(index int, fam family, now time.Time) {
 // that are still missing.
 func (c *core) askJoining(l *link, fam family) {
 	e := &l.ends[fam]
-	known := len(l.instances)
+	known := l.crowd
 	coming := known >= askManyKnown && known-e.found >= askGrowth
 	e.found = known
 	if coming {
@@ -62,10 +62,33 @@ func (c *core) askPTR(l *link, fam family) {
 	}
 	// We hear our own question too. It is to be answered, lest others have to
 	// ask for our record, but not soon after we multicast it.
-	if left := e.ptrSentAt().Add(c.ttl()).Sub(c.now); !c.hidden && left > c.ttl()/2 {
+	if left := e.ptrSentAt().Add(l.ttl()).Sub(c.now); !c.hidden && left > l.ttl()/2 {
 		add(c.own.instance, left)
 	}
 	c.send(l, fam, netip.AddrPort{}, msg)
+	e.split = len(msg.Question) == 0
+}
+
+// answered is when those must have answered the first questions of joining who do so by
+// multicast only.
+func (c *core) answered() (at time.Time) {
+	for _, l := range c.links {
+		for fam := range l.families.each(l.families) {
+			e := &l.ends[fam]
+			asked, delay := e.ownAskAt, max(sharedDelayMax, l.crowdDelay())
+			if e.split {
+				delay = max(tcDelayMax, tcDelayMin+l.crowdDelay())
+			}
+			if asked.IsZero() {
+				asked = e.askAt
+			}
+			// Few have IPv6 only.
+			if by := asked.Add(delay + settleAir); (fam == v4 || l.families&(1<<v4) == 0) && by.After(at) {
+				at = by
+			}
+		}
+	}
+	return at
 }
 
 // request notes what of an instance to ask for. The first time over the family
@@ -84,7 +107,7 @@ func (c *core) request(i *instance, want unit) {
 			// Duplicate question suppression: somebody, maybe we, asked just
 			// now, and didn't say they know this one (RFC 6762 §7.3).
 			// Answers may still be coming.
-			if c.now.Sub(e.askedAt) > askInterval+c.crowdDelay() || !i.knownAt.Before(e.askedAt) {
+			if c.now.Sub(e.askedAt) > askInterval+i.link.crowdDelay() || !i.knownAt.Before(e.askedAt) {
 				e.wantPTR = true
 			}
 		}

@@ -8,9 +8,6 @@ import (
 	"github.com/miekg/dns"
 )
 
-// ttl is that of our records at present.
-func (c *core) ttl() time.Duration { return recordTTL(len(c.rows)) }
-
 // announce multicasts all our records (RFC 6762 §8.3).
 func (c *core) announce(l *link, fam family) {
 	e := &l.ends[fam]
@@ -23,7 +20,7 @@ func (c *core) announce(l *link, fam family) {
 // multicast sends the records u names, all of them as answers.
 func (c *core) multicast(l *link, fam family, u unit) {
 	e := &l.ends[fam]
-	msg := c.own.response(u, l.prefixes, c.ttl(), true)
+	msg := c.own.response(u, l.prefixes, l.ttl(), true)
 	all := u | additional(u, l.prefixes)
 	for k := range unitCount {
 		if all&(1<<k) != 0 {
@@ -66,7 +63,7 @@ func (c *core) question(l *link, in arrival, msg *dns.Msg) {
 	for _, q := range msg.Question {
 		u := c.own.asked(q, l)
 		if q.Qclass&topBit != 0 {
-			if len(c.rows) <= unicastCrowd || in.family == v6 && l.families&(1<<v4) != 0 {
+			if l.crowd <= unicastCrowd || in.family == v6 && l.families&(1<<v4) != 0 {
 				continue
 			}
 			// Who asks so over both families is answered over one.
@@ -87,7 +84,7 @@ func (c *core) question(l *link, in arrival, msg *dns.Msg) {
 		e.answer &^= known // the rest of a long list (RFC 6762 §7.2)
 	}
 	if want &^= known; want != 0 {
-		c.schedule(e, want, in.source.Addr(), msg.Truncated)
+		c.schedule(l, e, want, in.source.Addr(), msg.Truncated)
 	}
 }
 
@@ -119,7 +116,7 @@ func (c *core) noteUnicast(l *link, questions []dns.Question) {
 // (RFC 6762 §11). In a crowd nothing is.
 func (c *core) unicastAnswer(index int, q dns.Question, now time.Time) (rrs []dns.RR, known bool) {
 	l := c.links[index]
-	if l == nil || len(c.rows) > unicastCrowd {
+	if l == nil || l.crowd > unicastCrowd {
 		return nil, true
 	}
 	u := c.own.asked(q, l)
@@ -129,7 +126,7 @@ func (c *core) unicastAnswer(index int, q dns.Question, now time.Time) (rrs []dn
 	for k := range l.unicast {
 		if a := &l.unicast[k]; a.is(q, now) && a.wanted == u && !a.answered {
 			a.answered = true
-			return c.own.records(u|additional(u, l.prefixes), l.prefixes, c.ttl(), false), true
+			return c.own.records(u|additional(u, l.prefixes), l.prefixes, l.ttl(), false), true
 		}
 	}
 	for _, other := range c.links {
@@ -144,7 +141,7 @@ func (c *core) unicastAnswer(index int, q dns.Question, now time.Time) (rrs []dn
 // it with at least half its TTL left (RFC 6762 §7.1), and marks those of others
 // that the question won't refresh.
 func (c *core) knownAnswers(l *link, msg *dns.Msg) (known unit) {
-	half := uint32(c.ttl() / 2 / time.Second)
+	half := uint32(l.ttl() / 2 / time.Second)
 	mine := make([]int, unitCount)
 	for _, rr := range msg.Answer {
 		if ptr, ok := rr.(*dns.PTR); ok && canonical(ptr.Hdr.Name) == serviceName {
@@ -198,13 +195,13 @@ func (c *core) sameAsOurs(l *link, rr dns.RR) unit {
 // schedule prepares a multicast answer: at once if only we can have it, else
 // after a random delay; later if more known answers are to come or one of the
 // records was multicast just now (RFC 6762 §6, §7.2).
-func (c *core) schedule(e *end, want unit, asker netip.Addr, truncated bool) {
+func (c *core) schedule(l *link, e *end, want unit, asker netip.Addr, truncated bool) {
 	at := c.now
 	switch {
 	case truncated:
-		at = c.now.Add(c.between(tcDelayMin, max(tcDelayMax, tcDelayMin+c.crowdDelay())))
+		at = c.now.Add(c.between(tcDelayMin, max(tcDelayMax, tcDelayMin+l.crowdDelay())))
 	case want&unitShared != 0:
-		at = c.now.Add(c.sharedDelay())
+		at = c.now.Add(c.sharedDelay(l))
 	}
 	switch {
 	case e.answer == 0:
@@ -246,7 +243,7 @@ func (c *core) answerLegacy(l *link, in arrival, msg *dns.Msg) {
 		return
 	}
 	if want := c.own.asked(msg.Question[0], l); want != 0 {
-		reply := c.own.response(want, l.prefixes, min(legacyTTL, c.ttl()), false)
+		reply := c.own.response(want, l.prefixes, min(legacyTTL, l.ttl()), false)
 		reply.Id, reply.Question = msg.Id, msg.Question[:1]
 		c.send(l, in.family, in.source, reply)
 	}
@@ -263,7 +260,7 @@ func (c *core) defend(l *link, fam family, rr dns.RR) {
 		return
 	}
 	same := c.sameAsOurs(l, rr)
-	if same == unitEnum && ttlOf(h) >= c.ttl() {
+	if same == unitEnum && ttlOf(h) >= l.ttl() {
 		e.answer &^= unitEnum
 	}
 	// Claims to our addresses aren't answered: whose addresses are flushed by them
@@ -277,7 +274,7 @@ func (c *core) defend(l *link, fam family, rr dns.RR) {
 			c.hearCopy(l, addr)
 		}
 	}
-	if (claimed || same != 0 && same != unitEnum && ttlOf(h) < c.ttl()/2) && e.announces == 0 {
+	if (claimed || same != 0 && same != unitEnum && ttlOf(h) < l.ttl()/2) && e.announces == 0 {
 		if c.now.Sub(e.announcedAt) > 2*maxDefendInterval {
 			e.defendInterval = 0
 		}

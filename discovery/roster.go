@@ -52,6 +52,12 @@ type row struct {
 // moveRow puts an instance into the row key, out of the one it was in. Keys are
 // identities, or a NUL and the name of an instance without one.
 func (c *core) moveRow(i *instance, key string) {
+	switch {
+	case i.row == "" && key != "":
+		i.link.count(i.source, 0, 1)
+	case i.row != "" && key == "":
+		i.link.count(i.source, 0, -1)
+	}
 	if old := c.rows[i.row]; old != nil {
 		c.dirty[i.row] = struct{}{}
 		old.instances = slices.DeleteFunc(old.instances, func(o *instance) bool { return o == i })
