@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,4 +106,32 @@ func lanFakes(t *testing.T) {
 	there["bob"].interrupt()
 	there["ana"].event("peer-down", of("bob"))
 	ana.sees(carol)
+}
+
+// Three hundred fakes from one machine, and somebody there who calls himself bob. They hide
+// nobody from a newcomer, nor has she, who never met bob, an impostor for him while his
+// answer is late.
+func lanFakesAndImpostor(t *testing.T) {
+	l := newLAN(t)
+	ana, bob, carol, mallory := l.hostWith("ana", noIPv6), l.hostWith("bob", noIPv6), l.hostWith("carol", noIPv6), l.hostWith("mallory", noIPv6)
+	there := listening(bob, carol)
+	say := mallory.spoof()
+	for n := range 300 {
+		id := fmt.Sprintf("%s%c%c%ca", strings.Repeat("z", 48), 'a'+n/100, 'a'+n/10%10, 'a'+n%10)
+		name := fmt.Sprintf("x%d", n)
+		say(record(t, "_earshot._udp.local. 4500 PTR %s._earshot._udp.local.", name), record(t, "%s._earshot._udp.local. 4500 SRV 0 0 41027 %s.local.", name, name),
+			record(t, "%s._earshot._udp.local. 4500 TXT id=%s name=%s", name, id, name), record(t, "%s.local. 4500 A 198.18.%d.250", name, l.subnet))
+	}
+	for range 300 {
+		there["carol"].event("peer-up", func(e event) bool { return strings.HasPrefix(e.Peer.Name, "x") })
+	}
+	if rows := ana.roster("--wait", "0"); rows["bob"].ID == "" || rows["carol"].ID == "" {
+		t.Errorf("a newcomer sees %v", rows)
+	}
+	impostor := mallory.person("bob")
+	impostor.start("listen")
+	there["carol"].event("peer-up", func(e event) bool { return e.Peer.ID == impostor.identity() })
+	nft(t, l.ns, fmt.Sprintf("table bridge earshot { chain forward { type filter hook forward priority 0; ip saddr %s udp sport 5353 ip daddr != 224.0.0.251 drop; }; }", bob.ip("eth0", "4")))
+	time.Sleep(2500 * time.Millisecond) // what was multicast within a second is not multicast again
+	ana.run("send", "bob", "are you there").exits(4).notes("bob·"+bob.identity()[:6], "bob·"+impostor.identity()[:6])
 }

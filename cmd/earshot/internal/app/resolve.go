@@ -28,7 +28,8 @@ func (e *HostError) Unwrap() error { return e.Err }
 
 // Resolve finds out whom q means. An address is taken as it is, at once. A name counts
 // once everybody present has had the time to answer, so that two of one name are
-// noticed; while nobody has it the look-out goes on for wait. With prefix set, the
+// noticed: somebody never met only once all are counted, lest an impostor is quicker than
+// who is meant. While nobody has it the look-out goes on for wait. With prefix set, the
 // beginning of a name will do. It consumes Seen meanwhile.
 //
 // Errors are those of [Match], [*HostError], NoLAN, or the context's cause.
@@ -46,13 +47,13 @@ func (a *App) Resolve(ctx context.Context, q Query, wait time.Duration, prefix b
 	}
 	_, err := chat.ParseKey(q.Arg)
 	fullID := err == nil
-	settled := a.Presence.Settled()
+	settled, counted := a.Presence.Settled(), a.Presence.Counted()
 	timeout := time.After(wait)
 	for {
 		peer, err := a.Match(q, prefix)
 		var none *NotFoundError
 		switch {
-		case err == nil && (fullID || settled == nil):
+		case err == nil && (fullID || settled == nil && a.Book.means(q, peer) || counted == nil):
 			return Target(peer), nil
 		case errors.As(err, &none) && q.Host != "" && settled == nil:
 			return LookUp(ctx, q)
@@ -63,6 +64,8 @@ func (a *App) Resolve(ctx context.Context, q Query, wait time.Duration, prefix b
 		case <-a.Seen:
 		case <-settled:
 			settled = nil
+		case <-counted:
+			settled, counted = nil, nil
 		case <-timeout:
 			if err == nil {
 				return Target(peer), nil
@@ -116,6 +119,12 @@ func (b *Book) Match(q Query, peers []discovery.Peer, prefix bool) (discovery.Pe
 		err = b.guard(q, key)
 	}
 	return peer, err
+}
+
+// means reports whether q names p among those known too.
+func (b *Book) means(q Query, p discovery.Peer) bool {
+	known, err := b.Find(q)
+	return err == nil && known.Key.String() == p.ID
 }
 
 // Target returns where p says it is, and who it must prove to be.
