@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"encoding/binary"
 	"iter"
 	"math/rand/v2"
 	"net/netip"
@@ -191,9 +192,53 @@ func (c *core) receive(in arrival, data []byte, now time.Time) {
 // parse reads a packet (RFC 6762 §17, §18.3, §18.11).
 func parse(data []byte) (msg *dns.Msg, ok bool) {
 	const opcodeMask, rcodeMask = 0x78, 0x0f
+	if len(data) < headerSize || len(data) > maxPacket || data[2]&opcodeMask != 0 || data[3]&rcodeMask != 0 {
+		return nil, false
+	}
 	msg = new(dns.Msg)
-	ok = len(data) >= 12 && len(data) <= maxPacket && data[2]&opcodeMask == 0 && data[3]&rcodeMask == 0 && msg.Unpack(data) == nil
-	return msg, ok
+	if msg.Unpack(data) == nil {
+		return msg, true
+	}
+	return salvage(data)
+}
+
+// salvage reads what can be read of a packet: records whose contents make no sense are left
+// out. Some versions of python3-zeroconf add such an NSEC record to every answer.
+func salvage(data []byte) (msg *dns.Msg, ok bool) {
+	msg = new(dns.Msg)
+	if msg.Unpack(append(slices.Clone(data[:4]), make([]byte, headerSize-4)...)) != nil {
+		return nil, false
+	}
+	count := func(section int) int { return int(binary.BigEndian.Uint16(data[4+2*section:])) }
+	off := headerSize
+	for range count(0) {
+		name, next, err := dns.UnpackDomainName(data, off)
+		if err != nil || next+4 > len(data) {
+			return nil, false
+		}
+		msg.Question = append(msg.Question, dns.Question{
+			Name: name, Qtype: binary.BigEndian.Uint16(data[next:]), Qclass: binary.BigEndian.Uint16(data[next+2:]),
+		})
+		off = next + 4
+	}
+	for section, records := range []*[]dns.RR{&msg.Answer, &msg.Ns, &msg.Extra} {
+		for range count(1 + section) {
+			const fixed = 10 // type, class, TTL, length
+			_, next, err := dns.UnpackDomainName(data, off)
+			if err != nil || next+fixed > len(data) {
+				return nil, false
+			}
+			end := next + fixed + int(binary.BigEndian.Uint16(data[next+fixed-2:]))
+			if end > len(data) {
+				return nil, false
+			}
+			if rr, _, err := dns.UnpackRR(data[:end], off); err == nil {
+				*records = append(*records, rr)
+			}
+			off = end
+		}
+	}
+	return msg, true
 }
 
 // hear takes in a parsed packet, which it doesn't change.

@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -400,6 +401,37 @@ func TestMalformedPackets(t *testing.T) {
 	}
 	d.hearOn(99, bobAt, good) // no such link
 	d.expectEvents()
+}
+
+// ofZeroconf is an answer as python3-zeroconf 0.47.3 gives it: its NSEC record has the window
+// of its bit map in two bytes.
+var ofZeroconf, _ = hex.DecodeString("000084000000000100000004" + "085f65617273686f74045f756470056c6f63616c00000c000100001194000906707974686f6ec00c" +
+	"c02b0021800100000078000f00000000000906707974686f6ec01a" + "c02b0010800100001194001609747874766572733d310b6e616d653d707974686f6e" +
+	"c046002f800100000078000ac04600000004000000" + "08" + "c04600018001000000780004c6120002")
+
+// SPEC §6: of a packet with a record that can't be read the others count.
+func TestRecordsThatCannotBeReadAreSkipped(t *testing.T) {
+	if new(dns.Msg).Unpack(ofZeroconf) == nil {
+		t.Fatal("it can be read")
+	}
+	d := talk(t, ana, true)
+	d.hearOn(eth.index, bobAt, ofZeroconf)
+	d.expectEvents("up python [198.18.0.2:9]")
+	if d.c.dropped != 0 {
+		t.Errorf("%d dropped", d.c.dropped)
+	}
+
+	// The questions before it too; and nothing that points beyond the packet.
+	question := append([]byte{0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0}, pack(t, ask(dns.TypePTR, dns.ClassINET, serviceName))[headerSize:]...)
+	question = append(question, 0xc0, 12, 0, byte(dns.TypeA), 0, 1, 0, 0, 0, 9, 0, 3, 1, 2, 3)
+	if msg, ok := parse(question); !ok || len(msg.Question) != 1 || msg.Question[0].Name != serviceName || len(msg.Answer) != 0 {
+		t.Errorf("%v, %v", msg, ok)
+	}
+	for cut := headerSize; cut < len(question); cut++ {
+		if _, ok := salvage(question[:cut]); ok {
+			t.Errorf("read with %d bytes of %d", cut, len(question))
+		}
+	}
 }
 
 // RFC 6762 §5.4, §11: hashicorp/mdns answers, once, what was heard on the link.

@@ -89,14 +89,15 @@ func (t *Trial) run(ctx context.Context, n netif, fam family, own map[netip.Addr
 				}
 				continue // some systems report here what became of a packet sent
 			}
-			var msg dns.Msg
 			addr := in.source.Addr().WithZone("")
 			switch {
 			case bytes.Equal(buf[:size], question):
 				t.Echo = true
-			case size <= maxPacket && !own[addr] && !addr.IsLoopback() && len(others) < maxInstances && msg.Unpack(buf[:size]) == nil:
-				others[addr] = true
-				t.Others = len(others)
+			case !own[addr] && !addr.IsLoopback() && len(others) < maxInstances:
+				if _, ok := parse(buf[:size]); ok {
+					others[addr] = true
+					t.Others = len(others)
+				}
 			}
 		}
 	})

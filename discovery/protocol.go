@@ -17,10 +17,11 @@ const (
 )
 
 const (
-	mdnsPort  = 5353
-	maxPacket = 9000 // bytes of UDP payload, RFC 6762 §17
-	maxLabel  = 63   // bytes, RFC 6763 §4.1.1
-	idLength  = 52   // characters of an identity key in base32
+	mdnsPort   = 5353
+	headerSize = 12   // bytes
+	maxPacket  = 9000 // bytes of UDP payload, RFC 6762 §17
+	maxLabel   = 63   // bytes, RFC 6763 §4.1.1
+	idLength   = 52   // characters of an identity key in base32
 )
 
 var groups = [2]netip.AddrPort{

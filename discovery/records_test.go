@@ -202,6 +202,7 @@ func FuzzPacket(f *testing.F) {
 		f.Add(data, uint16(mdnsPort))
 		f.Add(data, uint16(40000))
 	}
+	f.Add(ofZeroconf, uint16(mdnsPort))
 	f.Fuzz(func(t *testing.T, data []byte, port uint16) {
 		d := talk(t, ana, true)
 		from := netip.AddrPortFrom(netip.MustParseAddr("198.18.0.2"), port)

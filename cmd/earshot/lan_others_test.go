@@ -69,6 +69,8 @@ func lanZeroconf(t *testing.T) {
 	if up.Peer.Status != "unproven" || len(up.Peer.Addrs) != 1 || up.Peer.Addrs[0] != carol.ip("eth0", "4")+":9" {
 		t.Errorf("zeroconf's instance is shown as %+v", up.Peer)
 	}
+	late := dave.start("peers", "--watch", "--json") // its answers are understood as well
+	late.event("peer-up", of("python"))
 	for _, h := range []*host{ana, bob} {
 		id := h.identity()
 		// Found in any order, so the whole of what was said is searched.
