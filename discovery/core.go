@@ -56,8 +56,10 @@ type core struct {
 	own    identity
 	self   string // our ID, left out of the roster
 	hidden bool
-	// Of somebody else with our identity: on which link and when to ask for them,
-	// whether that was done, and where they are; invalid as long as nobody is.
+	// Of somebody else with our identity: where they were first heard, on which link and
+	// when to ask for them, whether that was done, and where they are; invalid as long as
+	// nobody is.
+	copySeen  netip.Addr
 	copyLink  int
 	copyAskAt time.Time
 	copyAsked bool

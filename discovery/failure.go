@@ -93,23 +93,37 @@ func (c *core) hearCopy(at *link, addr netip.Addr) {
 			return
 		}
 	}
+	lately := c.now.Sub(c.copyAskAt) <= failureTime
 	switch {
 	case c.copied.IsValid():
-	case c.copyAskAt.IsZero() || c.now.Sub(c.copyAskAt) > failureTime:
-		c.copyLink, c.copyAskAt, c.copyAsked = at.index, c.now.Add(copyDelay), false
+	case c.copyAskAt.IsZero() || addr != c.copySeen && !lately:
+		c.copySeen, c.copyLink, c.copyAskAt, c.copyAsked = addr, at.index, c.now.Add(copyDelay), false
 	case c.copyAsked:
 		c.copied = addr
 	}
 }
 
-// askCopy asks for who announces our identity.
+// askCopy asks for who announces our identity: under our host's name, as who has a copy of
+// the data directory does, or as another instance.
 func (c *core) askCopy() {
 	c.copyAsked = true
-	if l := c.links[c.copyLink]; l != nil {
-		for fam := range l.families.each(l.families) {
-			for _, qtype := range [...]uint16{dns.TypeA, dns.TypeAAAA} {
-				l.ends[fam].ask(c.own.host, qtype)
+	l := c.links[c.copyLink]
+	if l == nil {
+		return
+	}
+	hosts := []string{c.own.host}
+	for fam := range l.families.each(l.families) {
+		if r := c.rows[c.self]; r != nil {
+			for _, i := range r.instances {
+				if i.link == l {
+					hosts = append(hosts, i.host)
+					l.ends[fam].ask(i.name, dns.TypeSRV)
+				}
 			}
+		}
+		for _, host := range hosts {
+			l.ends[fam].ask(host, dns.TypeA)
+			l.ends[fam].ask(host, dns.TypeAAAA)
 		}
 	}
 }

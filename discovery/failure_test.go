@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -255,6 +256,44 @@ func TestHearsOfACopy(t *testing.T) {
 				t.Errorf("a copy at %v, not %v", got, tc.want)
 			}
 			d.expectEvents()
+		})
+	}
+}
+
+// An impostor with a label and a host of his own is asked for by these, and who doesn't
+// answer is known by what he says again.
+func TestAsksForAnImpostor(t *testing.T) {
+	announced := answerOf(t, "_earshot._udp.local. 4500 PTR x._earshot._udp.local.", "x._earshot._udp.local. 4500 SRV 0 0 5000 x.local.",
+		"x._earshot._udp.local. 4500 TXT id="+testID(1), "x.local. 4500 A 198.18.0.8")
+	for name, tc := range map[string]struct {
+		wait   time.Duration
+		answer *dns.Msg
+		want   string
+	}{
+		"he answers":          {copyDelay + time.Second, answerOf(t, "x.local. 4500 A 198.18.0.8"), "198.18.0.8"},
+		"he says it later":    {time.Minute, announced, "198.18.0.8"},
+		"too early":           {copyDelay - time.Second, announced, "invalid IP"},
+		"elsewhere and later": {time.Minute, answerOf(t, "x.local. 4500 A 198.18.0.9"), "invalid IP"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := talk(t, ana, true)
+			d.hear("198.18.0.8:5353", announced)
+			d.wait(tc.wait)
+			var asked []string
+			for _, s := range d.said {
+				for _, q := range s.Question {
+					if s.family == v4 && strings.HasPrefix(q.Name, "x.") {
+						asked = append(asked, dns.TypeToString[q.Qtype]+" "+q.Name)
+					}
+				}
+			}
+			if want := []string{"SRV x._earshot._udp.local.", "A x.local.", "AAAA x.local."}; tc.wait > copyDelay && !slices.Equal(asked, want) {
+				t.Errorf("asked %q, not %q", asked, want)
+			}
+			d.hear("198.18.0.8:5353", tc.answer)
+			if got := d.c.copied.String(); got != tc.want {
+				t.Errorf("a copy at %v, not %v", got, tc.want)
+			}
 		})
 	}
 }
