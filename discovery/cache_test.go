@@ -255,7 +255,7 @@ func TestImplausibleAddresses(t *testing.T) {
 	d := talk(t, ana, true)
 	msg := bob(t, 100)
 	msg.Answer = append(msg.Answer, records(t,
-		"caaaaaearshotear.local. 100 A 127.0.0.1", "caaaaaearshotear.local. 100 A 0.0.0.0", "caaaaaearshotear.local. 100 A 224.0.0.1",
+		"caaaaaearshotear.local. 100 A 198.18.0.255", "caaaaaearshotear.local. 100 A 127.0.0.1", "caaaaaearshotear.local. 100 A 0.0.0.0", "caaaaaearshotear.local. 100 A 224.0.0.1",
 		"caaaaaearshotear.local. 100 A 255.255.255.255", "caaaaaearshotear.local. 100 AAAA ::1", "caaaaaearshotear.local. 100 AAAA ff02::1",
 		"caaaaaearshotear.local. 100 AAAA ::", "caaaaaearshotear.local. 100 AAAA ::ffff:198.18.0.9", "somebody.local. 100 A 198.18.0.4")...)
 	d.hear(bobAt, msg)

@@ -71,6 +71,9 @@ func ParsePeer(arg string) (Query, error) {
 		if ip.Is6() && ip.IsLinkLocalUnicast() && ip.Zone() == "" {
 			return q, &ArgError{q.Arg + " needs the interface it is on", fmt.Sprintf("write it like %s%%eth0", ip)}
 		}
+		if ip.IsUnspecified() || ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+			return q, notOne(q.Arg)
+		}
 		q.Addrs = []netip.AddrPort{netip.AddrPortFrom(ip, port)}
 		return q, nil
 	}
@@ -84,6 +87,11 @@ func ParsePeer(arg string) (Query, error) {
 		q.Host, q.Port = host, port
 	}
 	return q, nil
+}
+
+// notOne reports an address of several machines, or of none.
+func notOne(arg string) error {
+	return &ArgError{arg + " is not the address of one machine", "write that of the machine they are at, like 192.0.2.7; who is there: earshot peers"}
 }
 
 // splitPort parts the port from an address or host name; a name without one gets the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,6 +39,9 @@ func (a *App) Resolve(ctx context.Context, q Query, wait time.Duration, prefix b
 	case q.Addrs != nil:
 		if zone := q.Addrs[0].Addr().Zone(); !isInterface(zone) { // or the system takes any
 			return chat.Target{}, &ArgError{"there is no network interface " + clean.Line(zone), "which there are: earshot doctor"}
+		}
+		if isBroadcast(q.Addrs[0].Addr()) {
+			return chat.Target{}, notOne(q.Arg)
 		}
 		return chat.Target{Addrs: q.Addrs}, nil
 	case a.Presence == nil && q.Host != "":
@@ -84,6 +88,19 @@ func isInterface(zone string) bool {
 		_, err = net.InterfaceByIndex(n)
 	}
 	return zone == "" || err == nil
+}
+
+// isBroadcast reports whether addr means all machines of a subnet that this one is in.
+func isBroadcast(addr netip.Addr) bool {
+	addrs, _ := net.InterfaceAddrs()
+	return slices.ContainsFunc(addrs, func(a net.Addr) bool {
+		n, ok := a.(*net.IPNet)
+		if !ok || n.IP.To4() == nil || !addr.Is4() {
+			return false
+		}
+		ones, bits := n.Mask.Size()
+		return bits-ones > 1 && n.Contains(addr.AsSlice()) && !n.Contains(addr.Next().AsSlice())
+	})
 }
 
 // Match picks the visible peer that q names, as [Match] does, with the names by which
