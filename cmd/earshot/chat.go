@@ -89,7 +89,7 @@ func chatWith(p *process, c *cli.Context) error {
 func open(ctx context.Context, a *app.App, t chat.Target, arg string, timeout time.Duration) (chat.Person, error) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	person, err := a.Node.Open(limited, t)
+	person, err := a.Open(limited, t)
 	if errors.Is(err, chat.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) {
 		err = &noAnswer{arg, fmt.Sprintf(" within %s", timeout)}
 	}

@@ -102,6 +102,7 @@ func explain(err error) (code int, text, remedy string) {
 		mismatch  *chat.MismatchError
 		identity  *chat.IdentityError
 		noLAN     *discovery.NoInterfaceError
+		noRoute   *app.RouteError
 	)
 	text = packages.Replace(clean.Text(err.Error()))
 	switch {
@@ -163,6 +164,8 @@ func explain(err error) (code int, text, remedy string) {
 		return exitFailure, text, "let yourself write there, or use another data directory: --dir"
 	case errors.As(err, &identity):
 		return exitFailure, text, "the file must be yours, of mode 600, and whole: mend it or put back a copy; with another --dir you are somebody else to everyone"
+	case errors.As(err, &noRoute):
+		return exitUndelivered, text, "bring up the network that leads there; what is wrong with it: earshot doctor"
 	case errors.As(err, &noLAN):
 		return exitFailure, noInterface(noLAN), "bring one up or name one with --interface (how: earshot doctor); without any you can still talk by address"
 	case errors.Is(err, chat.ErrRefused):

@@ -68,6 +68,12 @@ func lanFirewall(t *testing.T) {
 	there.hangUp()
 	there.exits(0)
 
+	// Called by the address at which they are visible, people are asked as well.
+	erin := l.host("erin")
+	erin.run("send", bob.ip("eth0", "4"), "by address").exits(0)
+	listen.event("message", func(e event) bool { return e.Text == "by address" })
+	l.host("fred").run("chat", bob.ip("eth0", "4")).exits(0)
+
 	// Who wants to stay hidden does.
 	carol.run("--hidden", "send", "--timeout", "2s", "bob", "hello").exits(5)
 	ana.sees(bob)

@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -311,8 +312,19 @@ func lanByAddress(t *testing.T) {
 		}
 	}
 	// Nobody is at that address, and nobody listens at that port.
-	ana.run("send", "--timeout", "1s", "198.18.254.254", "hello").exits(5)
-	ana.run("send", "--timeout", "1s", bob.ip("eth0", "4")+":9", "hello").exits(5)
+	ana.run("send", "--timeout", "1s", fmt.Sprintf("198.18.%d.250", l.subnet), "hello").exits(5).notes("within 1s")
+	ana.run("send", "--timeout", "1s", bob.ip("eth0", "4")+":9", "hello").exits(5).notes("within 1s")
+
+	// Where nobody can be it is said at once.
+	for _, far := range []string{"203.0.113.7", "2001:db8::7"} {
+		ana.run("send", "--timeout", "1h", far, "hello").exits(5).notes("no route to "+far+" from this machine", "earshot doctor")
+		ana.run("chat", "--timeout", "1h", far).exits(5).notes("no route to " + far)
+	}
+	ana.run("send", "--timeout", "1h", ana.ip("eth0", "4"), "hello").exits(1).notes("that is your own address")
+	ana.run("send", "--timeout", "1h", fmt.Sprintf("198.18.%d.255", l.subnet), "hello").exits(2).notes("not the address of one machine")
+	carol.run("send", carol.ip("eth0", "4"), "hello").exits(1).notes("that is your own address")
+	bob.person("eve").run("send", bob.ip("eth0", "4"), "hello").exits(0) // somebody else at the same machine
+	there["bob"].event("message", func(e event) bool { return e.From.Name == "eve" })
 
 	chat := ana.start("chat", carol.ip("eth0", "4"))
 	chat.say("typed to an address")

@@ -96,7 +96,7 @@ func (s *sending) send(q app.Query, cfg app.Config, text string) error {
 	p, c := s.p, s.c
 	cfg.Passing, cfg.Brief = !cfg.Hidden, true
 	cfg.Port, cfg.Hidden = 0, true // gone in a moment
-	a, err := app.Start(cfg, q.Addrs == nil)
+	a, err := app.Start(cfg, q.Near())
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func deliver(ctx context.Context, p *process, a *app.App, t chat.Target, text st
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var sent chat.Event
-	person, err := a.Node.Open(limited, t)
+	person, err := a.Open(limited, t)
 	if err != nil {
 		return sent, interruptedOr(ctx, err)
 	}

@@ -92,14 +92,8 @@ func isInterface(zone string) bool {
 
 // isBroadcast reports whether addr means all machines of a subnet that this one is in.
 func isBroadcast(addr netip.Addr) bool {
-	addrs, _ := net.InterfaceAddrs()
-	return slices.ContainsFunc(addrs, func(a net.Addr) bool {
-		n, ok := a.(*net.IPNet)
-		if !ok || n.IP.To4() == nil || !addr.Is4() {
-			return false
-		}
-		ones, bits := n.Mask.Size()
-		return bits-ones > 1 && n.Contains(addr.AsSlice()) && !n.Contains(addr.Next().AsSlice())
+	return addr.Is4() && slices.ContainsFunc(subnets(), func(p netip.Prefix) bool {
+		return p.Bits() < 31 && p.Contains(addr) && !p.Contains(addr.Next())
 	})
 }
 
