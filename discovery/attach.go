@@ -34,11 +34,15 @@ const askerTime = time.Second
 type attachment struct {
 	netif
 	conns  [2]conn
-	failed families        // whose last packet couldn't be sent
-	unseen families        // where nobody could be asked to answer by unicast
-	stop   func()          // the server; nil if there is none
-	ctx    context.Context // ends with its use
-	cancel context.CancelFunc
+	failed families // whose last packet couldn't be sent
+	// How often what failed was tried anew since anything could be sent, and whether it
+	// was told that nothing can.
+	failures int
+	told     bool
+	unseen   families        // where nobody could be asked to answer by unicast
+	stop     func()          // the server; nil if there is none
+	ctx      context.Context // ends with its use
+	cancel   context.CancelFunc
 }
 
 // opened is the families that were joined.
@@ -87,6 +91,7 @@ func (p *Presence) refresh(rejoin bool) error {
 			}
 		}
 		if again != 0 {
+			a.failures++
 			p.core.setLink(n, a.opened(), again, time.Now())
 			p.flush()
 			p.browseAll(a, again&^a.failed)
@@ -183,15 +188,8 @@ func (p *Presence) send(a *attachment, out packet) {
 	if c == nil {
 		return
 	}
-	bit := families(1) << out.family
-	err := c.write(out.data, out.to)
-	switch {
-	case out.to.IsValid():
-	case err == nil:
-		a.failed &^= bit
-	case a.failed&bit == 0:
-		a.failed |= bit
-		p.log.Debug("can't send by multicast", "interface", a.name, "family", udp[out.family], "error", err)
+	if err := c.write(out.data, out.to); !out.to.IsValid() {
+		p.refused(a, out.family, err)
 	}
 }
 

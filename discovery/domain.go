@@ -6,10 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -166,22 +169,33 @@ func (c *core) list(found []listing, life time.Duration, now time.Time) {
 	c.advance(now)
 }
 
-// followDomain looks at the domain now and then. It calls first after the first look.
+// followDomain looks at the domain now and then. It calls first after the first look. That
+// the look fails, or takes long, is said once until it succeeds.
 func (p *Presence) followDomain(ask look, first func()) {
 	failures := 0
+	var told atomic.Bool
+	fails := func(err error) {
+		if p.ctx.Err() == nil && told.CompareAndSwap(false, true) {
+			p.trouble(&DomainError{p.cfg.Domain, err})
+		}
+	}
+	slow := time.AfterFunc(settleDomain, func() {
+		fails(errors.New("no DNS server has answered yet"))
+		first()
+	})
 	for wait := time.Duration(0); p.sleep(wait); {
 		found, ttl, err := browseDomain(p.ctx, ask, p.cfg.Domain)
+		slow.Stop()
 		if p.ctx.Err() != nil {
 			break
 		}
 		if err != nil {
-			if failures == 0 {
-				p.log.Warn("can't look for people in the domain", "domain", p.cfg.Domain, "error", err)
-			}
+			fails(err)
 			wait = min(minDomainWait<<min(failures, 8), maxDomainWait)
 			failures++
 		} else {
 			failures = 0
+			told.Store(false)
 			wait = min(max(cmp.Or(ttl, emptyWait), minDomainWait), maxDomainWait)
 			p.mu.Lock()
 			if !p.left {
@@ -202,15 +216,13 @@ func (p *Presence) startDomain(first *sync.WaitGroup) {
 		return
 	}
 	first.Add(1)
-	once := sync.OnceFunc(first.Done)
-	time.AfterFunc(settleDomain, once)
 	// Leave doesn't wait for it: a server may be slow.
-	go p.followDomain(p.askServers, once)
+	go p.followDomain(p.askServers, sync.OnceFunc(first.Done))
 }
 
 // askServers asks the servers of Config.DNS, or of the system, one after the other.
 func (p *Presence) askServers(ctx context.Context, name string, rrtype uint16) ([]dns.RR, error) {
-	servers := []string{p.cfg.DNS.String()}
+	servers := []netip.AddrPort{p.cfg.DNS}
 	if !p.cfg.DNS.IsValid() {
 		system, err := dns.ClientConfigFromFile("/etc/resolv.conf")
 		if err != nil {
@@ -218,18 +230,28 @@ func (p *Presence) askServers(ctx context.Context, name string, rrtype uint16) (
 		}
 		servers = nil
 		for _, s := range system.Servers {
-			servers = append(servers, fmt.Sprintf("[%s]:%s", s, system.Port))
+			addr, err := netip.ParseAddr(s)
+			port, bad := strconv.ParseUint(system.Port, 10, 16)
+			if err == nil && bad == nil {
+				servers = append(servers, netip.AddrPortFrom(addr, uint16(port)))
+			}
+		}
+		if servers == nil {
+			return nil, errors.New("the system has no DNS server")
 		}
 	}
-	var errs []error
+	var failed []string
 	for _, server := range servers {
-		rrs, err := askServer(ctx, server, name, rrtype)
+		rrs, err := askServer(ctx, server.String(), name, rrtype)
 		if err == nil {
 			return rrs, nil
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", server, err))
+		if timeout := net.Error(nil); errors.As(err, &timeout) {
+			err = fmt.Errorf("doesn't answer (%w)", cause(err))
+		}
+		failed = append(failed, fmt.Sprintf("the DNS server %s %v", server, err))
 	}
-	return nil, errors.Join(errs...)
+	return nil, errors.New(strings.Join(failed, "; "))
 }
 
 // askServer asks one server over UDP, and over TCP if the answer is too long for that.
@@ -248,7 +270,7 @@ func askServer(ctx context.Context, server, name string, rrtype uint16) ([]dns.R
 		}
 	}
 	if reply.Rcode != dns.RcodeSuccess && reply.Rcode != dns.RcodeNameError {
-		return nil, fmt.Errorf("no answer but %s", dns.RcodeToString[reply.Rcode])
+		return nil, fmt.Errorf("answers %s", dns.RcodeToString[reply.Rcode])
 	}
 	return slices.DeleteFunc(reply.Answer, func(rr dns.RR) bool { return rr.Header().Rrtype != rrtype }), nil
 }

@@ -8,10 +8,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
+
+	"earshot/discovery/lantest"
 )
 
 // zoneOf is a DNS server with those records; names in broken have none to give.
@@ -171,4 +175,47 @@ func TestValidDomain(t *testing.T) {
 			t.Errorf("%q: %v", name, got)
 		}
 	}
+}
+
+// A domain that can't be looked in is said once, and again after it could be; and one
+// whose server takes long before those wait in vain who look at what is there.
+func TestDomainTroubleIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lan := lantest.New(1)
+		told := make(chan error, 9)
+		p := joinLAN(t, lan, lan.Link(), 1, func(cfg *Config, _ *lanNetwork) { cfg.Trouble = func(err error) { told <- err } })
+		p.cfg.Domain = "lan.example"
+		var broken atomic.Bool
+		broken.Store(true)
+		slow := 2 * time.Second
+		first := make(chan struct{})
+		go p.followDomain(func(ctx context.Context, _ string, _ uint16) ([]dns.RR, error) {
+			select {
+			case <-time.After(slow):
+			case <-ctx.Done():
+			}
+			if broken.Load() {
+				return nil, errors.New("no answer")
+			}
+			return nil, nil
+		}, sync.OnceFunc(func() { close(first) }))
+		start := time.Now()
+		<-first
+		if took := time.Since(start); took != settleDomain || len(told) != 1 {
+			t.Errorf("after %v %d troubles", took, len(told))
+		}
+		if err := <-told; err.Error() != "people can't be looked for in the domain lan.example: no DNS server has answered yet" {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		broken.Store(false)
+		time.Sleep(maxDomainWait)
+		if len(told) != 0 {
+			t.Error("said again:", <-told)
+		}
+		broken.Store(true)
+		if err := (*DomainError)(nil); !errors.As(<-told, &err) || err.Err.Error() != "no answer" {
+			t.Error(err)
+		}
+	})
 }

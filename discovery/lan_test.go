@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type lanNetwork struct {
 	noBrowse bool           // as on a host without a default route
 	noAsker  bool
 	noSend   *atomic.Bool // as while an IPv6 address is tentative; nil: never
+	sendErr  error        // then; nil: that of such an address
 }
 
 func newLANNetwork(h *lantest.Host, ifaces ...*lantest.Interface) lanNetwork {
@@ -48,11 +50,12 @@ type lanConn struct {
 	*lantest.Conn
 	in     arrival
 	noSend *atomic.Bool
+	err    error
 }
 
 func (l lanNetwork) listen(n netif, fam family, port uint16, unicast bool) lanConn {
 	group := netip.AddrPortFrom(groups[fam].Addr(), port)
-	return lanConn{(*l.ifaces)[n.index-1].ListenMulticast(group), arrival{link: n.index, family: fam, unicast: unicast}, l.noSend}
+	return lanConn{(*l.ifaces)[n.index-1].ListenMulticast(group), arrival{link: n.index, family: fam, unicast: unicast}, l.noSend, l.sendErr}
 }
 
 func (l lanNetwork) open(n netif, fam family) (conn, error) {
@@ -80,7 +83,7 @@ func (c lanConn) read(b []byte) (int, arrival, error) {
 
 func (c lanConn) write(b []byte, to netip.AddrPort) error {
 	if c.noSend != nil && c.noSend.Load() {
-		return errors.New("cannot assign requested address")
+		return cmp.Or(c.err, errors.New("cannot assign requested address"))
 	}
 	if !to.IsValid() {
 		to = groups[c.in.family]

@@ -46,6 +46,11 @@ type Config struct {
 	Domain string         // DNS domain in which to look for people too; empty: none. See ValidDomain
 	DNS    netip.AddrPort // the server to ask for it; invalid: the system's (/etc/resolv.conf)
 
+	// Trouble, if not nil, is called once when something is wrong that keeps people from
+	// being seen, or with who is: with a *SendError, a *DomainError or a *CopiedError. It
+	// must neither block nor call the Presence. If it is nil that is logged, as a warning.
+	Trouble func(error)
+
 	// Knocked, if not nil, is called when somebody visible can't reach us: a datagram
 	// from our port to each address, those they announce on their link, opens a firewall
 	// of ours to them. It must neither block nor call the Presence.
@@ -212,8 +217,7 @@ func (p *Presence) Rename(name string) {
 }
 
 // Copied gives once an address at which somebody else announces our own identity:
-// another machine with a copy of our key, or an impostor. It is also logged, as
-// a warning.
+// another machine with a copy of our key, or an impostor. Config.Trouble tells it too.
 func (p *Presence) Copied() <-chan netip.Addr { return p.copied }
 
 func (p *Presence) sleep(d time.Duration) bool {
@@ -286,7 +290,7 @@ func (p *Presence) flush() {
 	if addr := p.core.copied; addr.IsValid() && !p.warned {
 		p.warned = true
 		p.copied <- addr // its only value
-		p.log.Warn("somebody else announces this identity: a copied data directory, or an impostor", "address", addr)
+		p.trouble(&CopiedError{addr})
 	}
 	if len(p.core.dirty) > 0 {
 		select {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -274,4 +275,52 @@ func TestSlept(t *testing.T) {
 			t.Errorf("%v later by the wall clock: %v", d, got)
 		}
 	}
+}
+
+// That nothing can be multicast is said once: at once where it is forbidden, else when it
+// has been tried again.
+func TestSaysThatNothingCanBeSent(t *testing.T) {
+	for name, tc := range map[string]struct {
+		err   error
+		after time.Duration
+	}{
+		"forbidden": {os.ErrPermission, time.Second},
+		"no route":  {errors.New("network is unreachable"), pollInterval + time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lan := lantest.New(1)
+				told := make(chan error, 9)
+				var fails atomic.Bool
+				fails.Store(true)
+				start := time.Now()
+				joinLAN(t, lan, lan.Link(), 1, func(cfg *Config, l *lanNetwork) {
+					cfg.Trouble = func(err error) { told <- err }
+					l.noSend, l.sendErr = &fails, tc.err
+				})
+				err := <-told
+				if took := time.Since(start); took > tc.after || err.Error() != "nothing can be sent by multicast on eth0: "+tc.err.Error() {
+					t.Errorf("after %v: %v", took, err)
+				}
+				time.Sleep(time.Minute)
+				fails.Store(false)
+				time.Sleep(10 * time.Second)
+				if len(told) != 0 {
+					t.Error("said again:", <-told)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // as long as an IPv6 address can't be used yet
+		lan := lantest.New(1)
+		var fails atomic.Bool
+		fails.Store(true)
+		joinLAN(t, lan, lan.Link(), 1, func(cfg *Config, l *lanNetwork) {
+			cfg.Trouble = func(err error) { t.Error(err) }
+			l.noSend = &fails
+		})
+		time.Sleep(pollInterval / 2)
+		fails.Store(false)
+		time.Sleep(time.Minute)
+	})
 }

@@ -103,6 +103,9 @@ func explain(err error) (code int, text, remedy string) {
 		identity  *chat.IdentityError
 		noLAN     *discovery.NoInterfaceError
 		noRoute   *app.RouteError
+		refused   *discovery.SendError
+		copied    *discovery.CopiedError
+		noDomain  *discovery.DomainError
 	)
 	text = packages.Replace(clean.Text(err.Error()))
 	switch {
@@ -164,6 +167,12 @@ func explain(err error) (code int, text, remedy string) {
 		return exitFailure, text, "let yourself write there, or use another data directory: --dir"
 	case errors.As(err, &identity):
 		return exitFailure, text, "the file must be yours, of mode 600, and whole: mend it or put back a copy; with another --dir you are somebody else to everyone"
+	case errors.As(err, &refused):
+		return exitFailure, text, "what forbids it, and what to do: earshot doctor"
+	case errors.As(err, &copied):
+		return exitFailure, text, "use a data directory of its own on each machine; if that is none of yours, warn those who know you"
+	case errors.As(err, &noDomain):
+		return exitFailure, text, "name a server that knows it with --dns, or leave --domain out; people on this network are seen all the same"
 	case errors.As(err, &noRoute):
 		return exitUndelivered, text, "bring up the network that leads there; what is wrong with it: earshot doctor"
 	case errors.As(err, &noLAN):

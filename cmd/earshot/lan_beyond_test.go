@@ -243,6 +243,10 @@ func lanDomain(t *testing.T) {
 	carol := ana.person("carol")
 	carol.run("--domain", "nowhere.example", "--dns", router.ip("eth0", "4"), "send", "ana", "hello").exits(0)
 	carol.run("--domain", "lan.example", "--dns", "198.18.255.254", "send", "ana", "hello").exits(0)
+	silent := ana.ip("eth0", "4")
+	silent = silent[:strings.LastIndexByte(silent, '.')] + ".250"
+	carol.run("--domain", "lan.example", "--dns", silent, "peers").exits(0).notes("earshot: people can't be looked for in the domain lan.example: ", "\nname a server that knows it")
+	carol.run("--domain", "lan.example", "--dns", ana.ip("eth0", "4"), "peers").exits(0).notes("the DNS server " + ana.ip("eth0", "4") + ":53 doesn't answer")
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("a server that isn't there takes %v", took)
 	}

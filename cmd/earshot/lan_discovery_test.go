@@ -331,7 +331,7 @@ func lanCopied(t *testing.T) {
 	}
 	second := laptop.start("listen", "--json")
 	second.event("ready")
-	there["ana"].expectNote("copied data directory.*" + laptop.ip("eth0", "4") + "|copied data directory.*" + laptop.ip("eth0", "6"))
+	there["ana"].expectNote("^earshot: somebody else announces this identity, at (" + laptop.ip("eth0", "4") + "|" + laptop.ip("eth0", "6") + "): a copied data directory")
 	second.expectNote("copied data directory")
 	if rows := bob.roster(); len(rows) != 1 { // still one row
 		t.Errorf("bob sees %v", rows)

@@ -189,6 +189,10 @@ func lanDoctorSendRefused(t *testing.T) {
 	if len(d.Findings) == 1 && !slices.Equal(d.Findings[0].Commands, []string{"sudo nft list ruleset"}) {
 		t.Errorf("told to type %q", d.Findings[0].Commands)
 	}
+	// Others point to the doctor at once.
+	refused := "^earshot: nothing can be sent by multicast on eth0: operation not permitted$"
+	ana.start("listen").expectNote(refused)
+	ana.person("bob").run("peers").exits(0).notes(strings.Trim(refused, "^$"), "earshot doctor")
 }
 
 func lanDoctorPortHeld(t *testing.T) {

@@ -112,8 +112,12 @@ func (p *process) notice(text, remedy string) {
 	if remedy != "" {
 		remedy = "\n" + remedy
 	}
-	if p.held != nil {
+	p.mu.Lock()
+	held := p.held != nil
+	if held {
 		p.held = append(p.held, text+remedy)
+	}
+	if p.mu.Unlock(); held {
 		return
 	}
 	fmt.Fprintf(p, "earshot: %s%s\n", text, remedy)
@@ -121,14 +125,23 @@ func (p *process) notice(text, remedy string) {
 
 // hold keeps notices for the screen that will open. Those that it doesn't take by then
 // are shown by release.
-func (p *process) hold() { p.held = []string{} }
+func (p *process) hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = []string{}
+}
 
 func (p *process) release() {
-	held := p.held
-	p.held = nil
-	for _, text := range held {
+	for _, text := range p.unhold() {
 		p.notice(text, "")
 	}
+}
+
+func (p *process) unhold() (held []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	held, p.held = p.held, nil
+	return held
 }
 
 // report says what went wrong and returns the exit code.

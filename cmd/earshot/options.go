@@ -44,6 +44,10 @@ func configure(p *process, c *cli.Context) (app.Config, error) {
 		Interfaces: slices.DeleteFunc(c.StringSlice("interface"), func(s string) bool { return s == "" }), // as of an empty variable
 		Hidden:     c.Bool("hidden"),
 		NoHistory:  c.Bool("no-history"),
+		Trouble: func(err error) {
+			_, text, remedy := explain(err)
+			p.notice(text, remedy)
+		},
 		FirstContact: func(a *app.App, person chat.Person) {
 			p.notice(fmt.Sprintf("first contact with %s (%s): remembered", a.Label(person), person.Key.Short()),
 				"compare words with: earshot verify "+a.Book.Pick(person))
@@ -75,6 +79,9 @@ func configure(p *process, c *cli.Context) (app.Config, error) {
 		var err error
 		if cfg.DNS, err = parseServer(server); err != nil {
 			return cfg, &usage{clean.Line(server) + " is not the address of a DNS server", "write it in numbers, like 192.0.2.53 or [2001:db8::53]:53"}
+		}
+		if cfg.Domain == "" {
+			return cfg, &usage{"--dns is of no use without --domain", "name the domain to look for people in, as: --domain lan.example"}
 		}
 	}
 	var level slog.Level

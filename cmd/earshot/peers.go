@@ -52,7 +52,7 @@ func peers(p *process, c *cli.Context) error {
 		p.notice("nobody is known by petname or mark: "+text, remedy)
 		reread = func() error { return nil }
 	}
-	presence, err := discovery.Join(discovery.Config{ID: id, Hidden: true, Interfaces: cfg.Interfaces, Log: cfg.Log, Domain: cfg.Domain, DNS: cfg.DNS})
+	presence, err := discovery.Join(discovery.Config{ID: id, Hidden: true, Interfaces: cfg.Interfaces, Log: cfg.Log, Trouble: cfg.Trouble, Domain: cfg.Domain, DNS: cfg.DNS})
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,8 @@ type Config struct {
 	// this process delivers. It may block until Close.
 	Outbox func(store.Message)
 
+	Trouble func(error) // as of discovery.Config
+
 	Domain string         // where to look for people by unicast DNS too; empty: nowhere
 	DNS    netip.AddrPort // the server to ask; invalid: the system's
 }
@@ -142,7 +144,7 @@ func Start(cfg Config, discover bool) (*App, error) {
 	}
 	a.Presence, err = discovery.Join(discovery.Config{
 		ID: a.Me.Key.String(), Name: cfg.Name, Port: a.Port, Hidden: cfg.Hidden, Twin: a.Twin || cfg.Passing,
-		Interfaces: cfg.Interfaces, Log: cfg.Log, Knocked: a.Node.Poke,
+		Interfaces: cfg.Interfaces, Log: cfg.Log, Trouble: cfg.Trouble, Knocked: a.Node.Poke,
 		Domain: cfg.Domain, DNS: cfg.DNS,
 	})
 	var none *discovery.NoInterfaceError
