@@ -77,7 +77,6 @@ type talk struct {
 	waiting map[messageTo]chat.Person // for acknowledgements
 	said    bool                      // something
 	heard   bool                      // somebody has it
-	lost    bool                      // something was said, and nobody has anything of what was
 }
 
 // messageTo is a message, and somebody whom it is for.
