@@ -76,7 +76,7 @@ func (p *Presence) refresh(rejoin bool) error {
 			if err := p.attach(n); err != nil {
 				reason := err.Error()
 				if PortHeld(err) {
-					reason = "another program has UDP port 5353 for itself"
+					reason = Held
 				}
 				skipped = append(skipped, Skipped{n.name, reason})
 				p.core.dropLink(n.index)

@@ -12,6 +12,13 @@ import (
 // Skipped is an interface that isn't used, and why.
 type Skipped struct{ Name, Reason string }
 
+// Reasons that others than people go by.
+const (
+	Missing = "no such interface"
+	Unasked = "not asked for"
+	Held    = "another program has UDP port 5353 for itself"
+)
+
 // NoInterfaceError says that no network interface can be used.
 type NoInterfaceError struct{ Tried []Skipped }
 
@@ -69,7 +76,7 @@ func interfaces(only []string) (use []netif, skipped []Skipped, err error) {
 		reason := ""
 		switch {
 		case len(only) > 0 && !slices.Contains(only, ifi.Name):
-			reason = "not asked for"
+			reason = Unasked
 		case ifi.Flags&net.FlagUp == 0:
 			reason = "down"
 		case n.loopback:
@@ -92,7 +99,7 @@ func interfaces(only []string) (use []netif, skipped []Skipped, err error) {
 		use = append(use, n)
 	}
 	for _, name := range missing {
-		skipped = append(skipped, Skipped{name, "no such interface"})
+		skipped = append(skipped, Skipped{name, Missing})
 	}
 	return use, skipped, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func examine(p *process, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	facts, err := doctor.Examine(c.Context, doctor.Config{ID: id, Port: cfg.Port, Interfaces: cfg.Interfaces})
+	facts, err := doctor.Examine(c.Context, doctor.Config{ID: id, Port: cfg.Port, Interfaces: cfg.Interfaces, Domain: cfg.Domain, DNS: cfg.DNS})
 	if err != nil {
 		return interruptedOr(c.Context, err)
 	}
@@ -137,6 +138,38 @@ func newDoctorJSON(f doctor.Facts, found []doctor.Finding) doctorJSON {
 		j.Findings = append(j.Findings, findingJSON{d.Code, d.Fault, d.Text, d.Remedy, append([]string{}, d.Commands...)})
 	}
 	return j
+}
+
+// noInterface says why nobody can be seen here, and what to do.
+func noInterface(e *discovery.NoInterfaceError) (text, remedy string) {
+	var tried, missing, there []string
+	held := false
+	for _, s := range e.Tried {
+		name := clean.Line(s.Name)
+		switch held = held || s.Reason == discovery.Held; s.Reason {
+		case discovery.Missing:
+			missing = append(missing, name)
+		case discovery.Unasked:
+			there = append(there, name)
+		default:
+			tried = append(tried, fmt.Sprintf("%s (%s)", name, clean.Line(s.Reason)))
+		}
+	}
+	const byAddress = "without any you can still talk by address"
+	if missing != nil {
+		tried = append(tried, "there is none called "+strings.Join(missing, ", "))
+	}
+	switch {
+	case tried == nil:
+		return "there is no network interface", "bring one up (how: earshot doctor); " + byAddress
+	case held:
+		remedy = "find it, and end it or let it share the port: " + doctor.FindHolder(runtime.GOOS)
+	case missing != nil && there != nil:
+		remedy = "name one that there is with --interface: " + strings.Join(there, ", ")
+	default:
+		remedy = "bring one up or name one with --interface (how: earshot doctor)"
+	}
+	return "no network interface can be used: " + strings.Join(tried, ", "), remedy + "; " + byAddress
 }
 
 // lonely is how long nobody is seen before it is said who knows why.

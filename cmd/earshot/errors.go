@@ -176,7 +176,8 @@ func explain(err error) (code int, text, remedy string) {
 	case errors.As(err, &noRoute):
 		return exitUndelivered, text, "bring up the network that leads there; what is wrong with it: earshot doctor"
 	case errors.As(err, &noLAN):
-		return exitFailure, noInterface(noLAN), "bring one up or name one with --interface (how: earshot doctor); without any you can still talk by address"
+		text, remedy = noInterface(noLAN)
+		return exitFailure, text, remedy
 	case errors.Is(err, chat.ErrRefused):
 		return exitFailure, "you have blocked them: nothing was sent", "to talk with them all the same: earshot people unblock PEER"
 	case errors.Is(err, chat.ErrSelf):
@@ -187,15 +188,4 @@ func explain(err error) (code int, text, remedy string) {
 		return exitFailure, text, "use another data directory: --dir"
 	}
 	return exitFailure, text, ""
-}
-
-func noInterface(e *discovery.NoInterfaceError) string {
-	if len(e.Tried) == 0 {
-		return "there is no network interface"
-	}
-	var tried []string
-	for _, s := range e.Tried {
-		tried = append(tried, fmt.Sprintf("%s (%s)", clean.Line(s.Name), clean.Line(s.Reason)))
-	}
-	return "no network interface can be used: " + strings.Join(tried, ", ")
 }

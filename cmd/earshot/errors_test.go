@@ -42,6 +42,15 @@ func TestExplain(t *testing.T) {
 			"no interface", &discovery.NoInterfaceError{Tried: []discovery.Skipped{{Name: "lo", Reason: "down"}, {Name: "eth\x1b0", Reason: "no address"}}}, 1,
 			"lo (down), eth␛0 (no address)", "by address",
 		},
+		{
+			"port held", &discovery.NoInterfaceError{Tried: []discovery.Skipped{{Name: "eth0", Reason: discovery.Held}}}, 1,
+			"eth0 (another program has UDP port 5353 for itself)", "find it, and end it or let it share the port: ",
+		},
+		{
+			"no such interface", &discovery.NoInterfaceError{Tried: []discovery.Skipped{{Name: "eth0", Reason: discovery.Unasked}, {Name: "eht0", Reason: discovery.Missing}}}, 1,
+			"no network interface can be used: there is none called eht0", "name one that there is with --interface: eth0; ",
+		},
+		{"no route", &app.RouteError{Addr: netip.MustParseAddr("192.0.2.7")}, 5, "no route to 192.0.2.7 from this machine", "earshot doctor"},
 		{"no interface at all", &discovery.NoInterfaceError{}, 1, "there is no network interface", "by address"},
 		{"too many rooms", chat.ErrTooManyRooms, 1, "in too many rooms already", "earshot rooms leave '#"},
 		{"too long", chat.ErrTooLong, 1, "the text is longer", ""},

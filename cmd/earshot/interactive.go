@@ -56,7 +56,7 @@ func newSession(a *app.App, cfg app.Config, settings app.Settings) (*app.Session
 			return asCommands.Replace(strings.TrimSpace(text + "\n" + remedy))
 		},
 		Diagnose: func(ctx context.Context) string {
-			facts, err := doctor.Examine(ctx, doctor.Config{ID: a.Me.Key.String(), Port: a.Port, Interfaces: cfg.Interfaces})
+			facts, err := doctor.Examine(ctx, doctor.Config{ID: a.Me.Key.String(), Port: a.Port, Interfaces: cfg.Interfaces, Domain: cfg.Domain, DNS: cfg.DNS})
 			if err != nil {
 				return ""
 			}

@@ -215,7 +215,7 @@ func lanDoctorPortHeld(t *testing.T) {
 		return nil
 	})
 	ana.diagnose(1, "port-held")
-	ana.run("peers").exits(1).notes("another program has UDP port 5353 for itself", "earshot doctor")
+	ana.run("peers").exits(1).notes("another program has UDP port 5353 for itself", "find it, and end it or let it share the port: sudo ss -ulpn 'sport = :5353'")
 }
 
 // lanDoctorVPN: a tunnel whose routes are narrower than the subnet takes what is for it.

@@ -29,6 +29,8 @@ type Facts struct {
 	Deaf      []string // interfaces on which Port doesn't hear this machine
 	Firewalls []Firewall
 	Captures  []Capture
+	Root      bool  // we may read firewalls' rules
+	Domain    error // why people can't be looked for in the DNS domain
 }
 
 // Firewall is one that is active on this machine.
@@ -43,7 +45,7 @@ type Capture struct{ By, From string }
 
 // Finding is something that keeps people from being seen, or that explains it.
 type Finding struct {
-	Code     string // stable: no-interface, port-held, send-refused, firewall, not-heard-back, vpn-route, nobody-here, nothing-heard
+	Code     string // stable: no-interface, port-held, send-refused, firewall, not-heard-back, vpn-route, domain, nobody-here, nothing-heard
 	Fault    bool   // something is wrong
 	Text     string
 	Remedy   string
@@ -60,11 +62,17 @@ type link struct {
 
 // Judge returns what is found, the likeliest reason first.
 func Judge(f Facts) []Finding {
+	var found []Finding
+	if missing := only(f.Skipped, discovery.Missing); missing != nil {
+		found = append(found, f.missing(missing))
+	}
 	links := f.links()
-	if len(links) == 0 {
+	switch {
+	case len(links) == 0 && found != nil:
+		return found
+	case len(links) == 0:
 		return []Finding{f.noInterface()}
 	}
-	var found []Finding
 	var deaf []string
 	works, others, held := false, 0, false
 	for _, l := range links {
@@ -86,6 +94,12 @@ func Judge(f Facts) []Finding {
 	found = append(found, f.firewall(deaf)...)
 	for _, c := range f.Captures {
 		found = append(found, f.captured(c))
+	}
+	if f.Domain != nil {
+		found = append(found, Finding{
+			"domain", true, f.Domain.Error(), "name a server that knows it with --dns, or leave --domain out; what one says",
+			[]string{"nslookup -type=PTR " + discovery.Service + "." + f.domainName()},
+		})
 	}
 	if f.Visible == 0 && (works || others > 0) {
 		found = append(found, f.silence(others))
@@ -130,7 +144,7 @@ func (f Facts) noInterface() Finding {
 	}
 	for _, s := range f.Skipped {
 		reasons = append(reasons, fmt.Sprintf("%s (%s)", s.Name, s.Reason))
-		if len(commands) < 3 {
+		if len(commands) < maxCommands && !loopback(s.Name) {
 			commands = append(commands, f.bringUp(s)...)
 		}
 	}
@@ -138,7 +152,57 @@ func (f Facts) noInterface() Finding {
 	if len(reasons) > 0 {
 		text += ": " + strings.Join(reasons, ", ")
 	}
-	return Finding{"no-interface", true, text, "join a network: plug in the cable or turn Wi-Fi on", commands}
+	remedy := "join a network: plug in the cable or turn Wi-Fi on"
+	if unasked := only(f.Skipped, discovery.Unasked); len(commands) == 0 && unasked != nil {
+		remedy, commands = "look on another one too", askFor(unasked)
+	}
+	return Finding{"no-interface", true, text, remedy, commands}
+}
+
+// missing says that there are no interfaces of these names.
+func (f Facts) missing(names []string) Finding {
+	var there []string
+	for _, t := range f.Trials {
+		if !t.Loopback && !slices.Contains(there, t.Interface) {
+			there = append(there, t.Interface)
+		}
+	}
+	for _, s := range f.Skipped {
+		if s.Reason != discovery.Missing && !loopback(s.Name) {
+			there = append(there, s.Name)
+		}
+	}
+	remedy := "leave --interface out; there is none but this machine's own"
+	if there != nil {
+		remedy = "name one that there is with --interface"
+	}
+	return Finding{"no-interface", true, "there is no network interface called " + strings.Join(names, ", "), remedy, askFor(there)}
+}
+
+// maxCommands is how many are told to type against one finding.
+const maxCommands = 3
+
+// only are the names of the interfaces left out for that reason, without loopback.
+func only(skipped []discovery.Skipped, reason string) (names []string) {
+	for _, s := range skipped {
+		if s.Reason == reason && !loopback(s.Name) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// loopback reports whether an interface is the machine's own, by its name: nobody else
+// is ever there.
+func loopback(name string) bool {
+	return name == "lo" || name == "lo0" || strings.HasPrefix(name, "Loopback ")
+}
+
+func askFor(names []string) (commands []string) {
+	for _, name := range names[:min(len(names), maxCommands)] {
+		commands = append(commands, "earshot --interface "+name+" doctor")
+	}
+	return commands
 }
 
 // bringUp is how to make an interface usable.
@@ -150,8 +214,6 @@ func (f Facts) bringUp(s discovery.Skipped) []string {
 	case "no address":
 		return f.byOS("nmcli device connect "+s.Name, "sudo ipconfig set "+s.Name+" DHCP",
 			fmt.Sprintf("ipconfig /renew %q", s.Name), "sudo dhclient "+s.Name)
-	case "not asked for":
-		return []string{"earshot --interface " + s.Name + " doctor"}
 	}
 	return nil
 }
@@ -176,8 +238,14 @@ func (f Facts) refused(l *link) Finding {
 func (f Facts) portHeld() Finding {
 	return Finding{
 		"port-held", true, "another program holds UDP port 5353 for itself alone", "find it, and end it or let it share the port",
-		f.byOS("sudo ss -ulpn 'sport = :5353'", "sudo lsof -nP -iUDP:5353", "netstat -ano -p udp | findstr :5353", "sockstat -P udp -p 5353"),
+		[]string{FindHolder(f.OS)},
 	}
+}
+
+// FindHolder is what to type on a system, as of runtime.GOOS, to find the program that has
+// UDP port 5353.
+func FindHolder(goos string) string {
+	return Facts{OS: goos}.byOS("sudo ss -ulpn 'sport = :5353'", "sudo lsof -nP -iUDP:5353", "netstat -ano -p udp | findstr :5353", "sockstat -P udp -p 5353")[0]
 }
 
 // firewall says what is dropped on this machine: what a firewall's rules say, and
@@ -215,11 +283,14 @@ func (f Facts) firewall(deaf []string) (found []Finding) {
 		return found
 	}
 	on := slices.Compact(slices.Sorted(slices.Values(slices.Concat(deaf, f.Deaf))))
+	commands := f.byOS("sudo nft list ruleset", "sudo pfctl -s rules", "netsh advfirewall show currentprofile", "sudo pfctl -s rules")
+	if f.OS == "linux" && !f.Root {
+		commands = append([]string{"sudo earshot doctor"}, commands...)
+	}
 	return []Finding{{
 		"not-heard-back", true,
 		fmt.Sprintf("what this machine multicasts to UDP port %s doesn't come back to it on %s", list(blocked), strings.Join(on, ", ")),
-		"something drops it here, most likely a firewall: let these ports in",
-		f.byOS("sudo nft list ruleset", "sudo pfctl -s rules", "netsh advfirewall show currentprofile", "sudo pfctl -s rules"),
+		"something drops it here, most likely a firewall; see what does, then let these ports in", commands,
 	}}
 }
 
@@ -280,6 +351,14 @@ func (f Facts) silence(others int) Finding {
 		"talk by address, on the other machine; else turn off client isolation at the access point, or use another network such as a telephone's hotspot",
 		[]string{call},
 	}
+}
+
+// domainName is that of the domain which people can't be looked for in.
+func (f Facts) domainName() string {
+	if e, ok := errors.AsType[*discovery.DomainError](f.Domain); ok {
+		return e.Domain
+	}
+	return ""
 }
 
 // byOS picks the command for the system.

@@ -52,8 +52,21 @@ func TestJudge(t *testing.T) {
 		},
 		"no cable in one of two": {Facts{Trials: []discovery.Trial{heard, {Interface: "eth1", Unplugged: true}}}, []string{"nobody-here earshot"}},
 		"not asked for": {
-			Facts{Skipped: []discovery.Skipped{{Name: "eth1", Reason: "not asked for"}}},
+			Facts{Skipped: []discovery.Skipped{{Name: "lo", Reason: discovery.Unasked}, {Name: "tun0", Reason: "point-to-point"}, {Name: "eth1", Reason: discovery.Unasked}}},
 			[]string{"no-interface!earshot --interface eth1 doctor"},
+		},
+		"loopback down": {Facts{Skipped: []discovery.Skipped{{Name: "lo", Reason: "down"}}}, []string{"no-interface!"}},
+		"no such interface": {
+			Facts{Skipped: []discovery.Skipped{{Name: "lo", Reason: discovery.Unasked}, {Name: "eth1", Reason: discovery.Unasked}, {Name: "eht1", Reason: discovery.Missing}}},
+			[]string{"no-interface!earshot --interface eth1 doctor"},
+		},
+		"no such interface, but another": {
+			Facts{Trials: []discovery.Trial{heard}, Visible: 1, Skipped: []discovery.Skipped{{Name: "eht1", Reason: discovery.Missing}}},
+			[]string{"no-interface!earshot --interface eth0 doctor"},
+		},
+		"no domain": {
+			Facts{Trials: []discovery.Trial{heard}, Visible: 1, Domain: &discovery.DomainError{Domain: "lan.example", Err: errors.New("no answer")}},
+			[]string{"domain!nslookup -type=PTR _earshot._udp.lan.example"},
 		},
 		"port held": {
 			Facts{Trials: []discovery.Trial{lo, taken}},
@@ -67,7 +80,8 @@ func TestJudge(t *testing.T) {
 		"refused without a route":    {Facts{Trials: []discovery.Trial{noRoute}}, []string{"send-refused!ip route get 224.0.0.251 oif eth0"}},
 		"refused by macOS":           {Facts{OS: "darwin", Trials: []discovery.Trial{noRoute}}, []string{`send-refused!open "x-apple.systempreferences:com.apple.preference.security?Privacy_LocalNetwork"`}},
 		"one family refused":         {Facts{Trials: []discovery.Trial{noRoute, eth6}, Visible: 1}, nil},
-		"not heard back":             {Facts{Trials: []discovery.Trial{deaf}}, []string{"not-heard-back!sudo nft list ruleset"}},
+		"not heard back":             {Facts{Trials: []discovery.Trial{deaf}}, []string{"not-heard-back!sudo earshot doctor"}},
+		"not heard back, by root":    {Facts{Trials: []discovery.Trial{deaf}, Root: true}, []string{"not-heard-back!sudo nft list ruleset"}},
 		"not heard back on FreeBSD":  {Facts{OS: "freebsd", Trials: []discovery.Trial{deaf}}, []string{"not-heard-back!sudo pfctl -s rules"}},
 		"dropped, ufw":               {Facts{Trials: []discovery.Trial{deaf}, Firewalls: ufw}, []string{"firewall!sudo ufw allow 5353/udp"}},
 		"talk dropped, ufw":          {Facts{Trials: []discovery.Trial{eth}, Visible: 1, Deaf: []string{"eth0"}, Firewalls: ufw}, []string{"firewall!sudo ufw allow 41027/udp"}},

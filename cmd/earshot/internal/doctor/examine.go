@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -28,16 +29,19 @@ type Config struct {
 	ID         string   // own identity, which doesn't count as visible; may be ""
 	Port       uint16   // where people talk
 	Interfaces []string // empty: every usable one
+
+	Domain string         // where to look for people by unicast DNS too; empty: nowhere
+	DNS    netip.AddrPort // the server to ask; invalid: the system's
 }
 
 // Examine looks at this machine and listens to the network. It takes about two
 // seconds, and says on the network no more than a question.
 func Examine(ctx context.Context, cfg Config) (Facts, error) {
-	f := Facts{OS: runtime.GOOS, Port: cfg.Port}
+	f := Facts{OS: runtime.GOOS, Port: cfg.Port, Root: os.Geteuid() == 0}
 	var err error
 	var all sync.WaitGroup
 	all.Go(func() { f.Trials, f.Skipped, err = discovery.Probe(ctx, cfg.Interfaces, span) })
-	all.Go(func() { f.Visible = visible(ctx, cfg) })
+	all.Go(func() { f.Visible, f.Domain = visible(ctx, cfg) })
 	all.Go(func() {
 		limited, cancel := context.WithTimeout(ctx, toolTime)
 		defer cancel()
@@ -73,11 +77,23 @@ func run(ctx context.Context, name string, args ...string) string {
 	return string(out)
 }
 
-// visible counts the people on other machines.
-func visible(ctx context.Context, cfg Config) (count int) {
-	presence, err := discovery.Join(discovery.Config{ID: cfg.ID, Hidden: true, Interfaces: cfg.Interfaces})
+// visible counts the people on other machines, and says why they can't be looked for in
+// the domain.
+func visible(ctx context.Context, cfg Config) (count int, domain error) {
+	var mu sync.Mutex
+	var failed error
+	presence, err := discovery.Join(discovery.Config{
+		ID: cfg.ID, Hidden: true, Interfaces: cfg.Interfaces, Domain: cfg.Domain, DNS: cfg.DNS,
+		Trouble: func(err error) {
+			if _, ok := errors.AsType[*discovery.DomainError](err); ok {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = err
+			}
+		},
+	})
 	if err != nil {
-		return 0 // the trials say why
+		return 0, nil // the trials say why
 	}
 	defer presence.Leave()
 	select {
@@ -97,7 +113,9 @@ func visible(ctx context.Context, cfg Config) (count int) {
 			count++
 		}
 	}
-	return count
+	mu.Lock()
+	defer mu.Unlock()
+	return count, failed
 }
 
 // look tries an interface with what stays on the machine.
