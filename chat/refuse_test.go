@@ -185,8 +185,42 @@ func TestRefusedInAnothersName(t *testing.T) {
 		clear(sent)
 		m.core.out = m.send
 		m.core.open(w.now, Target{Addrs: b.at()}, func(Person, error) {})
-		if w.run(time.Second); !both && len(sent) != 0 {
+		if w.run(time.Second); len(sent) != 0 {
 			t.Errorf("mallory was answered again: %v", sent)
+		}
+	}
+}
+
+// A host has several addresses, and its hello comes from each. One handshake comes of it,
+// and where its person is refused, each address is dropped once it has shown to be theirs.
+func TestHelloFromSeveralAddresses(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		w := newWorld(t, 1)
+		a, b := w.node("ana"), w.node("bob")
+		other := netip.MustParseAddrPort("[fe80::1%eth0]:41027")
+		a.core.out = func(d []byte, to netip.AddrPort) {
+			if d[0] == wire.TypeHello {
+				b.core.receive(w.now, other, bytes.Clone(d))
+			}
+			a.send(d, to)
+		}
+		sent := 0
+		b.core.refuse = func(Key) bool { return refused }
+		b.core.out = func(d []byte, to netip.AddrPort) {
+			if sent++; to == other {
+				to = a.addr
+			}
+			b.send(d, to)
+		}
+		for range 3 {
+			_, err := a.opens(time.Second, Target{Addrs: b.at()})
+			if (err == nil) == refused || len(b.core.halves)+len(b.core.hellos) != 0 {
+				t.Errorf("refused %v: %v, %d handshakes left", refused, err, len(b.core.halves))
+			}
+			w.run(10 * time.Second)
+		}
+		if refused && sent != 3 { // replies: from both addresses at first, then from the one not yet dropped
+			t.Errorf("%d datagrams went to somebody refused", sent)
 		}
 	}
 }

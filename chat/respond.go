@@ -19,22 +19,20 @@ type half struct {
 	core  *core
 	index uint32
 	opening
-	source  netip.AddrPort
 	counts  netip.Addr // whom it counts for
 	proven  bool       // source has shown a cookie
-	spread  bool       // answered elsewhere too: source needn't have had the reply that is ended
 	machine *handshake.Responder
 	timer   timer
 }
 
 // opening is how a hello that comes again is known. Its index is part of it: whoever has
 // seen a hello could send it under another, and that isn't what its sender is waiting for.
+// So is its source: who ends the handshake has had the reply that went there.
 type opening struct {
 	ephemeral [32]byte
 	sender    uint32
+	source    netip.AddrPort
 }
-
-func openingOf(h *wire.Hello) opening { return opening{[32]byte(h.Noise), h.Sender} }
 
 // hello takes message 1 and answers it, within the caps of SPEC §10.
 func (c *core) hello(now time.Time, src netip.AddrPort, b []byte) {
@@ -46,20 +44,21 @@ func (c *core) hello(now time.Time, src netip.AddrPort, b []byte) {
 	if c.closing {
 		return
 	}
-	f := c.hellos[openingOf(&h)]
+	o := opening{[32]byte(h.Noise), h.Sender, src}
+	f := c.hellos[o]
 	if f == nil {
-		if f = c.answer(now, src, &h); f == nil {
+		if f = c.answer(now, o, &h); f == nil {
 			return
 		}
 	}
-	f.spread = f.spread || src != f.source
 	// A hello that comes again has lost its reply, and gets the same.
 	reply := wire.Answer{Type: wire.TypeReply, Sender: f.index, Receiver: f.sender, Noise: f.machine.Reply()}
 	c.out(reply.Append(c.buf()), src)
 }
 
 // answer makes the handshake that a hello asks for, or nil when it must not be.
-func (c *core) answer(now time.Time, src netip.AddrPort, h *wire.Hello) *half {
+func (c *core) answer(now time.Time, o opening, h *wire.Hello) *half {
+	src := o.source
 	if handshake.CheckHello(h.Noise) != nil {
 		c.stats.Forged++
 		return nil
@@ -84,7 +83,7 @@ func (c *core) answer(now time.Time, src netip.AddrPort, h *wire.Hello) *half {
 		c.stats.Forged++
 		return nil
 	}
-	f := &half{core: c, index: index, opening: openingOf(h), source: src, counts: counts, proven: proven, machine: machine}
+	f := &half{core: c, index: index, opening: o, counts: counts, proven: proven, machine: machine}
 	f.timer.run = func(time.Time) { f.end() }
 	c.halves[f.index], c.hellos[f.opening] = f, f
 	f.count(1)
@@ -152,13 +151,13 @@ func (c *core) final(now time.Time, src netip.AddrPort, b []byte) {
 		c.stats.Forged++
 		return
 	}
-	f.end()
-	if c.refuse(result.Peer) {
-		if f.spread {
-			c.stats.Refused++
-		} else { // who made this final has had the reply, which went only there
-			c.shun(now, result.Peer, f.source)
+	for _, o := range c.halves { // the same hello comes from each address of its sender
+		if o.ephemeral == f.ephemeral && o.sender == f.sender {
+			o.end()
 		}
+	}
+	if c.refuse(result.Peer) {
+		c.shun(now, result.Peer, f.source)
 		return
 	}
 	intro, err := wire.ParseIntroduction(result.Intro)
@@ -171,7 +170,7 @@ func (c *core) final(now time.Time, src netip.AddrPort, b []byte) {
 	}
 	s := session.New(now, result.Send, result.Recv, f.index, a.Sender)
 	result.Wipe()
-	if f.spread || src != f.source {
+	if src != f.source {
 		s.Check(c.random.Uint64())
 	}
 	l := c.establish(now, src, s, result.Peer, result.Binding, intro, nil)
