@@ -202,25 +202,40 @@ func same(a, b discovery.Peer) bool {
 func notFound(q Query, peers []discovery.Peer) error {
 	type near struct {
 		label    string
+		begins   bool // one with the other
 		distance int
 	}
 	var all []near
 	fold := clean.Fold(q.Arg)
-	limit := max(2, len([]rune(fold))/3)
 	labels := Labels(peers, "")
 	for i, p := range peers {
 		name := clean.Fold(p.Name)
-		d := levenshtein.ComputeDistance(fold, name)
-		if d <= limit || strings.HasPrefix(name, fold) || strings.HasPrefix(fold, name) {
-			all = append(all, near{labels[i], d})
+		n := near{labels[i], strings.HasPrefix(name, fold) || strings.HasPrefix(fold, name), levenshtein.ComputeDistance(fold, name)}
+		if n.begins || n.distance <= edits(fold, name) {
+			all = append(all, n)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b near) int { return cmp.Compare(a.distance, b.distance) })
+	slices.SortStableFunc(all, func(a, b near) int {
+		if a.begins != b.begins {
+			return map[bool]int{true: -1, false: 1}[a.begins]
+		}
+		return cmp.Compare(a.distance, b.distance)
+	})
 	e := &NotFoundError{Arg: q.Arg, Visible: len(peers)}
 	for _, n := range all[:min(len(all), 3)] {
 		e.Near = append(e.Near, n.label)
 	}
 	return e
+}
+
+// edits is how many letters may be wrong for a name to be near another: of short ones any
+// two would be.
+func edits(a, b string) int {
+	const short = 3
+	if n := min(len([]rune(a)), len([]rune(b))); n <= short {
+		return 1
+	}
+	return max(2, len([]rune(a))/3)
 }
 
 // Labels returns how each peer is shown: by name, or as name·idprefix where two of

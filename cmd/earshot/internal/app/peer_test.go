@@ -125,7 +125,8 @@ func TestMatch(t *testing.T) {
 			name: "a name that is another's label", peers: []discovery.Peer{peer("ana·m7n6b5", anna), peer("ana", ana2)}, arg: "ana·m7n6b5",
 			listed: []string{"ana·m7n6b5·" + anna[:6], "ana·" + ana2[:6]},
 		},
-		{name: "beginning of a name, not asked for", peers: one, arg: "anab", listed: []string{"ana", "anna", "anabel"}},
+		{name: "beginning of a name, not asked for", peers: one, arg: "anab", listed: []string{"ana", "anabel", "anna"}},
+		{name: "two letters of three are another name", peers: []discovery.Peer{peer("eva", ana), peer("bo", ana2), peer("ann", anna)}, arg: "ana", listed: []string{"ann"}},
 		{name: "beginning of a name", peers: one, arg: "anab", prefix: true, want: anabel},
 		{
 			name: "beginning of two names", peers: one[1:], arg: "an", prefix: true,
