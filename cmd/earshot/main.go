@@ -195,7 +195,8 @@ func command(p *process) *cli.App {
 		Description: "Without a command: see who is there, pick one by name, talk.\n" +
 			"PEER is a name, name·id, an id or 6 and more characters of one, or HOST[:PORT] or ADDR[:PORT].\n" +
 			"A room is #here, where everybody is, or any #name; in a shell it is written in quotes.\n" +
-			"Options come before arguments, since text may begin with a hyphen.",
+			"Options come before arguments, since text may begin with a hyphen; a PEER that does stands behind\n" +
+			"two of them, as in: earshot send -- -ana- hello",
 		Version:               version(),
 		Flags:                 globalFlags(),
 		Commands:              []*cli.Command{peersCommand(p), chatCommand(p), sendCommand(p), listenCommand(p), roomsCommand(p), idCommand(p), logCommand(p), outboxCommand(p), verifyCommand(p), peopleCommand(p), doctorCommand(p)},
@@ -226,7 +227,7 @@ func switches(flags []cli.Flag) {
 
 // usageError turns an error of the flags into ours.
 func usageError(c *cli.Context, err error, _ bool) error {
-	return &usage{text: err.Error(), remedy: helpOf(c)}
+	return &usage{text: clean.Line(plainly(err.Error())), remedy: helpOf(c)}
 }
 
 // helpOf names the help of the command that c runs.
