@@ -127,6 +127,7 @@ func (s *sending) send(q app.Query, cfg app.Config, text string) error {
 		why := ": nobody of that name is visible"
 		if absent == nil {
 			why = ": there is no network to look on"
+			warnNoLAN(p, a)
 		}
 		return s.tell(a, sent, store.Queued, &undelivered{1, q.Arg, why, true})
 	}
