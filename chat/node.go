@@ -72,10 +72,12 @@ type Node struct {
 func NewNode(conn PacketConn, cfg Config) (*Node, error) { return newNode(conn, cfg, newRandom()) }
 
 func newNode(conn PacketConn, cfg Config, random *rand.Rand) (*Node, error) {
-	n := &Node{conn: conn, bulk: newBulk(conn), buf: make([]byte, readBuffer), stop: make(chan struct{}), reading: newReading()}
+	n := &Node{conn: conn, bulk: newBulk(conn), stop: make(chan struct{}), reading: newReading()}
+	size := readBuffer
 	if n.bulk != nil {
-		n.buf = make([]byte, bulkBytes)
+		size = bulkBytes
 	}
+	n.buf = make([]byte, size)
 	var err error
 	if n.core, err = newCore(cfg, random, n.write); err != nil {
 		return nil, err

@@ -10,7 +10,8 @@ import (
 // settle retires what the new link replaces: a session with the same running node,
 // or with one that seems to be gone. When both sides opened at once, both must
 // retire the same one: that which the larger key opened (SPEC §5). Of a session that we
-// opened it isn't known yet whether the peer has it, so until that is heard it replaces none.
+// opened it isn't known yet whether the peer has it: until that is heard it replaces none that
+// the peer is known to have.
 func (p *person) settle(now time.Time, l *link) {
 	stays := l
 	for _, o := range p.links {
