@@ -284,7 +284,7 @@ func (m *model) complete(by int) {
 // paste takes what was pasted: a few lines into the input, more as a message of their
 // own, if that is confirmed.
 func (m *model) paste(text string) {
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text)
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(text, "\uFFFD"))
 	switch m.mode {
 	case switching:
 		m.switcher.query.insert(oneLine(text))

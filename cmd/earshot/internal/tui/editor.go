@@ -9,7 +9,7 @@ import (
 )
 
 // editor is a text of one or several lines with a cursor in it. It keeps what was typed
-// as it is, and draws it harmless.
+// as it is, but for bytes that aren't UTF-8, and draws it harmless.
 type editor struct {
 	text string
 	at   int // the cursor, in bytes, before a cluster or at the end
@@ -19,9 +19,13 @@ type editor struct {
 	shape shape
 }
 
-func (e *editor) set(text string) { e.text, e.at, e.cuts = text, len(text), false }
+func (e *editor) set(text string) {
+	e.text, e.at = "", 0
+	e.insert(text)
+}
 
 func (e *editor) insert(s string) {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	e.text = e.text[:e.at] + s + e.text[e.at:]
 	e.at += len(s)
 	e.cuts = false

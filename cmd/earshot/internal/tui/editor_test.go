@@ -78,9 +78,22 @@ func TestEditorView(t *testing.T) {
 	}
 }
 
+// A change behind a cluster can make it fit into the row before its own.
+func TestRowsJoin(t *testing.T) {
+	var e editor
+	e.insert("ab😀字")
+	e.view(&cells{}, 4, 5)
+	e.left()
+	e.insert(strings.Repeat("\u200d😀", 10)) // no writing: shown as one sign
+	if rows, _, _, _ := e.view(&cells{}, 4, 5); !slices.Equal(rows, []string{"ab\uFFFD", "字"}) {
+		t.Errorf("%q", rows)
+	}
+}
+
 // Whatever keys come, the cursor stays between clusters, and on the screen.
 func FuzzEditor(f *testing.F) {
 	f.Add("hello 👩\u200d💻\nworld", []byte{0, 1, 2, 3, 9, 9, 12}, 10)
+	f.Add("00\xf7", []byte{0, 16}, 0)
 	f.Fuzz(func(t *testing.T, text string, moves []byte, width int) {
 		if len(text) > 1000 || len(moves) > 200 {
 			t.Skip()

@@ -31,8 +31,8 @@ func (s *shape) reach(text string, c *cells, width, n int) bool {
 		for same < min(len(s.text), len(text)) && s.text[same] == text[same] {
 			same++
 		}
-		// What follows may belong to the row before the one that has changed.
-		keep := max(0, sort.SearchInts(s.starts, same+1)-2)
+		// A mark may join the cluster before it, and make it fit into the row before that.
+		keep := max(0, sort.SearchInts(s.starts, same+1)-3)
 		if s.text, s.whole = text, false; keep < len(s.starts) {
 			s.starts, s.next = s.starts[:keep], s.starts[keep]
 		}
