@@ -68,12 +68,13 @@ func lanRooms(t *testing.T) {
 	}
 
 	// So is one whom the process that says something doesn't see.
-	there[4].nft("chain mute { type filter hook input priority 0; udp dport 5353 drop; }")
+	ana.nft(fmt.Sprintf("chain blind { type filter hook input priority 0; udp sport 5353 ip saddr %s drop; udp sport 5353 ip6 saddr %s drop; }",
+		there[4].ip("eth0", "4"), there[4].ip("eth0", "6")))
 	sent = decode[event](t, ana.run("send", "--json", "#here", "to whom I see").exits(0).stdout)
 	if m := procs["h4"].event("message", said("to whom I see")); m.ID != sent.ID || sent.Total != 10 {
 		t.Errorf("who wasn't seen was given %+v of %+v", m, sent)
 	}
-	there[4].exec("nft", "delete", "table", "inet", "earshot")
+	ana.exec("nft", "delete", "table", "inet", "earshot")
 
 	// Rooms are listed with how many are in; private ones only to who is in.
 	rows := late.rooms()
