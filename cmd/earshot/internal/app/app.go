@@ -70,9 +70,10 @@ type App struct {
 	strangers    map[chat.Key]bool // of pump: met, and not yet known
 	announced    sync.Map          // chat.Key to the name that they announce, while visible
 
-	lock  *flock.Flock
-	knock chan chat.Key // those who don't answer
-	done  chan struct{}
+	lock      *flock.Flock
+	listening chan struct{} // closed once there is the Node
+	knock     chan chat.Key // those who don't answer
+	done      chan struct{}
 
 	working sync.WaitGroup
 }
@@ -102,60 +103,23 @@ func Start(cfg Config, discover bool) (*App, error) {
 	a := &App{
 		Me:   chat.Person{Key: identity.Key(), Name: cfg.Name},
 		Port: uint16(conn.LocalAddr().(*net.UDPAddr).Port),
-		done: make(chan struct{}), knock: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
+		done: make(chan struct{}), listening: make(chan struct{}), knock: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
 		firstContact: cfg.FirstContact,
 	}
-	node := chat.Config{Identity: identity, Name: cfg.Name, Unanswered: a.unanswered, Refuse: a.Book.Blocked, Passing: cfg.Brief}
-	var kept []store.Room
-	if a.Store, kept, err = keep(cfg, a.Book); err != nil {
-		_ = conn.Close()
-		return nil, err
+	if discover {
+		err = a.join(cfg)
 	}
-	if a.Store != nil {
-		node.Store = keeper{a.Store, &a.announced}
-	}
-	node.Rooms, a.Surplus = memberships(cfg.Rooms, kept)
-	if a.Store != nil && !cfg.Brief {
-		err = a.Store.Visit(node.Rooms[:len(cfg.Rooms)])
+	if err == nil {
+		err = a.open(cfg, identity, conn)
 	}
 	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	if a.Node, err = chat.NewNode(conn, node); err != nil {
+		a.abandon(conn)
 		return nil, err
 	}
 	events := make(chan chat.Event)
 	a.Chat = events
-	joined := make(chan struct{})
-	join := sync.OnceFunc(func() { close(joined) })
-	defer join()
-	go func() {
-		<-joined // the events tell Presence something
-		a.pump(events)
-	}()
-	if !discover {
-		return a, nil
-	}
-	if !cfg.Hidden {
-		a.lock = flock.New(filepath.Join(cfg.Dir, "advertise.lock"))
-		first, err := a.lock.TryLock()
-		a.Twin = err != nil || !first
-	}
-	a.Presence, err = discovery.Join(discovery.Config{
-		ID: a.Me.Key.String(), Name: cfg.Name, Port: a.Port, Hidden: cfg.Hidden, Twin: a.Twin || cfg.Passing,
-		Interfaces: cfg.Interfaces, Log: cfg.Log, Trouble: cfg.Trouble, Knocked: a.Node.Poke,
-		Domain: cfg.Domain, DNS: cfg.DNS,
-	})
-	var none *discovery.NoInterfaceError
-	switch {
-	case errors.As(err, &none):
-		a.NoLAN = err
-	case err != nil:
-		join()
-		a.Close(func(chat.Event) {})
-		return nil, err
-	default:
+	go a.pump(events)
+	if a.Presence != nil {
 		seen := make(chan discovery.Event)
 		a.Seen = seen
 		go a.feed(seen, cfg.Hidden)
@@ -164,6 +128,72 @@ func Start(cfg Config, discover bool) (*App, error) {
 		}
 	}
 	return a, nil
+}
+
+// join makes us visible, before anything else that takes time. Whoever is quicker to call
+// than the node is to listen waits at the socket.
+func (a *App) join(cfg Config) error {
+	if !cfg.Hidden {
+		a.lock = flock.New(filepath.Join(cfg.Dir, "advertise.lock"))
+		first, err := a.lock.TryLock()
+		a.Twin = err != nil || !first
+	}
+	var err error
+	a.Presence, err = discovery.Join(discovery.Config{
+		ID: a.Me.Key.String(), Name: cfg.Name, Port: a.Port, Hidden: cfg.Hidden, Twin: a.Twin || cfg.Passing,
+		Interfaces: cfg.Interfaces, Log: cfg.Log, Trouble: cfg.Trouble, Knocked: a.knocked,
+		Domain: cfg.Domain, DNS: cfg.DNS,
+	})
+	if _, none := errors.AsType[*discovery.NoInterfaceError](err); none {
+		a.NoLAN, err = err, nil
+	}
+	return err
+}
+
+// knocked opens a firewall of ours to somebody. They call again, should there be no node yet.
+func (a *App) knocked(addrs []netip.AddrPort) {
+	select {
+	case <-a.listening:
+		a.Node.Poke(addrs)
+	default:
+	}
+}
+
+// open opens what is kept, and the node that listens.
+func (a *App) open(cfg Config, identity *chat.Identity, conn *net.UDPConn) (err error) {
+	node := chat.Config{Identity: identity, Name: cfg.Name, Unanswered: a.unanswered, Refuse: a.Book.Blocked, Passing: cfg.Brief}
+	var kept []store.Room
+	if a.Store, kept, err = keep(cfg, a.Book); err != nil {
+		return err
+	}
+	if a.Store != nil {
+		node.Store = keeper{a.Store, &a.announced}
+	}
+	node.Rooms, a.Surplus = memberships(cfg.Rooms, kept)
+	if a.Store != nil && !cfg.Brief {
+		if err := a.Store.Visit(node.Rooms[:len(cfg.Rooms)]); err != nil {
+			return err
+		}
+	}
+	if a.Node, err = chat.NewNode(conn, node); err != nil {
+		return err
+	}
+	close(a.listening)
+	return nil
+}
+
+// abandon takes back what Start has begun.
+func (a *App) abandon(conn *net.UDPConn) {
+	if a.Presence != nil {
+		a.Presence.Leave()
+	}
+	_ = conn.Close()
+	if a.Store != nil {
+		_ = a.Store.Close()
+	}
+	if a.lock != nil {
+		_ = a.lock.Close()
+	}
 }
 
 // keep opens the store and reads who is known, and which rooms were joined. With NoHistory
