@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,30 +43,18 @@ type machine struct {
 
 // TestSimulationOfNodes is TestSimulation one floor higher. It can't let one clock jump,
 // and it can't repeat the order of goroutines; what happens to each datagram follows from
-// the seed. A failing seed is replayed with its story by:
-// go test ./chat -run SimulationOfNodes -seed N
+// the seed.
 func TestSimulationOfNodes(t *testing.T) {
-	first, last := uint64(1), uint64(*simSeeds)
-	if *simSeed != 0 {
-		first, last = *simSeed, *simSeed
-	}
-	said := 0
-	for seed := first; seed <= last && !t.Failed(); seed++ {
-		var story strings.Builder
+	var said atomic.Int64
+	everySeed(t, *simSeeds, func(t *testing.T, seed uint64, story *strings.Builder) {
 		synctest.Test(t, func(t *testing.T) {
 			lw := newLANWorld(t, seed)
-			if *simSeed != 0 {
-				lw.story = &story
-			}
+			lw.story = story
 			lw.conversation()
-			said += lw.said
+			said.Add(int64(lw.said))
 		})
-		if t.Failed() {
-			t.Logf("seed %d; its story: go test ./chat -run SimulationOfNodes -seed %d -messages %d", seed, seed, *simMessages)
-			t.Log(story.String())
-		}
-	}
-	t.Logf("%d seeds, %d messages", last-first+1, said)
+	})
+	t.Logf("%d messages", said.Load())
 }
 
 func newLANWorld(t *testing.T, seed uint64) *lanWorld {

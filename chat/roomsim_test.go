@@ -19,43 +19,28 @@ var (
 )
 
 // TestRoomSimulation lets many talk in rooms while they come, go, crash and are cut off from
-// each other. A failing seed is replayed with its story by: go test ./chat -run RoomSimulation$ -seed N
+// each other.
 func TestRoomSimulation(t *testing.T) {
-	first, last := uint64(1), uint64(*roomSeeds)
-	if *simSeed != 0 {
-		first, last = *simSeed, *simSeed
-	}
-	for seed := first; seed <= last && !t.Failed(); seed++ {
+	everySeed(t, *roomSeeds, func(t *testing.T, seed uint64, story *strings.Builder) {
 		w := newWorld(t, seed)
-		if *simSeed != 0 {
-			w.story = &strings.Builder{}
-		}
+		w.story = story
 		w.gathering(*roomNodes, 150, faults{})
 		t.Logf("seed %d: %d messages, %d answers, shown %d times", seed, w.said, w.answers, w.shows())
-		if t.Failed() {
-			t.Logf("its story: go test ./chat -run 'RoomSimulation$' -seed %d", seed)
-		}
-		if w.story != nil && t.Failed() {
-			t.Log(w.story)
-		}
-	}
+	})
 }
 
 // TestRoomSimulationStored is the same with fewer nodes that keep everything in a real store.
 func TestRoomSimulationStored(t *testing.T) {
-	for seed := uint64(1); seed <= uint64(*roomSeeds) && !t.Failed(); seed++ {
+	everySeed(t, *roomSeeds, func(t *testing.T, seed uint64, story *strings.Builder) {
 		w := newWorld(t, seed)
-		w.dir = t.TempDir
+		w.dir, w.story = t.TempDir, story
 		w.gathering(8, 60, faults{})
 		for _, n := range w.nodes {
 			if err := n.disk.real.(io.Closer).Close(); err != nil {
 				t.Error(err)
 			}
 		}
-		if t.Failed() {
-			t.Logf("seed %d", seed)
-		}
-	}
+	})
 }
 
 // TestRoomSimulationFindsFaults makes nodes wrong, and expects the simulation to fail soon.

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -28,46 +29,82 @@ type faults struct {
 	careless         bool // holds nothing back in rooms
 }
 
-// TestSimulation talks over bad networks with nodes that crash, a seed each. A failing
-// seed is replayed with its story by: go test ./chat -run Simulation -seed N
-func TestSimulation(t *testing.T) {
-	first, last := uint64(1), uint64(*simSeeds)
+// everySeed simulates with each seed, as many at a time as there are processors, until one
+// fails. That one is simulated again and tells how its story ended, and how to have all of
+// it: with -seed there is only that seed.
+func everySeed(t *testing.T, seeds int, simulate func(t *testing.T, seed uint64, story *strings.Builder)) {
 	if *simSeed != 0 {
-		first, last = *simSeed, *simSeed
+		var story strings.Builder
+		defer func() {
+			if t.Failed() {
+				t.Log(story.String())
+			}
+		}()
+		simulate(t, *simSeed, &story)
+		return
 	}
-	said := 0
-	for seed := first; seed <= last && !t.Failed(); seed++ {
+	test := t.Name()
+	var begun, failed atomic.Uint64
+	t.Run("seeds", func(t *testing.T) {
+		for range runtime.GOMAXPROCS(0) {
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				var seed uint64
+				defer func() {
+					if t.Failed() {
+						failed.Store(seed)
+						begun.Store(uint64(seeds)) // the others need not go on
+					}
+				}()
+				for !t.Failed() {
+					if seed = begun.Add(1); seed > uint64(seeds) {
+						return
+					}
+					simulate(t, seed, nil)
+				}
+			})
+		}
+	})
+	if seed := failed.Load(); seed != 0 {
+		t.Run("again", func(t *testing.T) {
+			var story strings.Builder
+			defer func() {
+				told := story.String()
+				t.Log(told[max(0, len(told)-endOfStory):])
+				t.Logf("seed %d; its whole story: go test ./chat -run '^%s$' -seed %d -messages %d", seed, test, seed, *simMessages)
+			}()
+			simulate(t, seed, &story)
+		})
+	}
+}
+
+// endOfStory is how many bytes of it are told without being asked for.
+const endOfStory = 1 << 14
+
+// TestSimulation talks over bad networks with nodes that crash, a seed each.
+func TestSimulation(t *testing.T) {
+	var said atomic.Int64
+	everySeed(t, *simSeeds, func(t *testing.T, seed uint64, story *strings.Builder) {
 		w := newWorld(t, seed)
-		if *simSeed != 0 {
-			w.story = &strings.Builder{}
-		}
+		w.story = story
 		w.conversation(faults{})
-		said += w.said
-		if t.Failed() {
-			t.Logf("seed %d; its story: go test ./chat -run Simulation -seed %d -messages %d", seed, seed, *simMessages)
-		}
-		if w.story != nil && t.Failed() {
-			t.Log(w.story)
-		}
-	}
-	t.Logf("%d seeds, %d messages", last-first+1, said)
+		said.Add(int64(w.said))
+	})
+	t.Logf("%d messages", said.Load())
 }
 
 // TestSimulationStored is the same with nodes that keep everything in a real store.
 func TestSimulationStored(t *testing.T) {
-	for seed := uint64(1); seed <= uint64(*simSeeds)/5 && !t.Failed(); seed++ {
+	everySeed(t, *simSeeds/5, func(t *testing.T, seed uint64, story *strings.Builder) {
 		w := newWorld(t, seed)
-		w.dir = t.TempDir
+		w.dir, w.story = t.TempDir, story
 		w.conversation(faults{})
 		for _, n := range w.nodes {
 			if err := n.disk.real.(io.Closer).Close(); err != nil {
 				t.Error(err)
 			}
 		}
-		if t.Failed() {
-			t.Logf("seed %d", seed)
-		}
-	}
+	})
 }
 
 // TestSimulationFindsFaults makes nodes wrong in ways that are easy to be wrong in,
