@@ -358,3 +358,23 @@ func TestLearntAnew(t *testing.T) {
 		}
 	}
 }
+
+// Whoever still asks when the store is closed gets an answer or none, and no more than that.
+func TestCloseWhileAsked(t *testing.T) {
+	for range 10 {
+		s := open(t, t.TempDir())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			s.Waits(key(1))
+		}()
+		check(t, s.Close())
+		<-done
+		if _, err := s.Rooms(); err == nil {
+			t.Error("what is closed still answers")
+		}
+		if s.Waits(key(1)) {
+			t.Error("somebody waits at a store that is closed")
+		}
+	}
+}

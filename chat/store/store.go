@@ -257,10 +257,12 @@ func (s *Store) Close() error {
 	close(s.wake)
 	<-s.done
 	err := s.Flush()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	s.readMu.Lock() // who still reads has an answer, who comes later an error
+	defer s.readMu.Unlock()
 	if err == nil {
-		s.writeMu.Lock()
 		err = s.disown(s.slot.number)
-		s.writeMu.Unlock()
 	}
 	s.release()
 	return s.explain(err)

@@ -122,7 +122,7 @@ func Start(cfg Config, discover bool) (*App, error) {
 	if a.Presence != nil {
 		seen := make(chan discovery.Event)
 		a.Seen = seen
-		go a.feed(seen, cfg.Hidden)
+		a.working.Go(func() { a.feed(seen, cfg.Hidden) })
 		if !cfg.Hidden || cfg.Passing {
 			go a.knocks()
 		}
