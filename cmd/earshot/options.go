@@ -95,27 +95,25 @@ func configure(p *process, c *cli.Context) (app.Config, error) {
 
 // flagErrors are what the reader of flags says, and how we do.
 var flagErrors = []struct {
-	theirs *regexp.Regexp
+	theirs string // a regular expression
 	ours   string
 }{
-	{regexp.MustCompile(`^flag provided but not defined: -(.*)$`), "there is no option -$1"},
-	{regexp.MustCompile(`^flag needs an argument: -(.*)$`), "the option -$1 needs a value"},
-	{regexp.MustCompile(`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^:]*): .*$`), "$1 won't do for the option -$2"},
-	{regexp.MustCompile(`^could not parse "(.*)" as .* from environment variable "(.*)" for flag .*$`), "$1 won't do for $2 in the environment"},
+	{`^flag provided but not defined: -(.*)$`, "there is no option -$1"},
+	{`^flag needs an argument: -(.*)$`, "the option -$1 needs a value"},
+	{`^invalid (?:boolean )?value "(.*)" for (?:flag )?-([^:]*): .*$`, "$1 won't do for the option -$2"},
+	{`^could not parse "(.*)" as .* from environment variable "(.*)" for flag .*$`, "$1 won't do for $2 in the environment"},
 }
 
 // plainly says what is wrong with a flag as we say such things.
 func plainly(text string) string {
 	for _, e := range flagErrors {
-		if e.theirs.MatchString(text) {
-			text = e.theirs.ReplaceAllString(text, e.ours)
-			return longOption.ReplaceAllString(text, "option --$1") // its reader gives all one hyphen
+		if theirs := regexp.MustCompile(e.theirs); theirs.MatchString(text) {
+			text = theirs.ReplaceAllString(text, e.ours)
+			return regexp.MustCompile(`option -(\w[\w-]+)`).ReplaceAllString(text, "option --$1") // its reader gives all one hyphen
 		}
 	}
 	return text
 }
-
-var longOption = regexp.MustCompile(`option -(\w[\w-]+)`)
 
 // peerAndConfig reads what commands that reach somebody begin with: PEER, and the
 // global flags.
