@@ -174,8 +174,8 @@ func (l *link) own(addr netip.Addr) bool {
 	return slices.ContainsFunc(l.prefixes, func(p netip.Prefix) bool { return p.Addr() == addr.WithZone("") })
 }
 
-// isBroadcast reports whether addr means all machines of an IPv4 subnet.
-func isBroadcast(addr netip.Addr, subnet netip.Prefix) bool {
+// IsBroadcast reports whether addr means all machines of an IPv4 subnet.
+func IsBroadcast(addr netip.Addr, subnet netip.Prefix) bool {
 	const pointToPoint = 31 // RFC 3021: in so small a subnet there is none
 	return addr.Is4() && subnet.Bits() < pointToPoint && subnet.Contains(addr) && !subnet.Contains(addr.Next())
 }
@@ -185,6 +185,6 @@ func isBroadcast(addr netip.Addr, subnet netip.Prefix) bool {
 func (l *link) plausible(addr netip.Addr) bool {
 	return !addr.IsUnspecified() && !addr.IsMulticast() && !addr.Is4In6() &&
 		addr != netip.AddrFrom4([4]byte{255, 255, 255, 255}) &&
-		!slices.ContainsFunc(l.prefixes, func(p netip.Prefix) bool { return isBroadcast(addr, p) }) &&
+		!slices.ContainsFunc(l.prefixes, func(p netip.Prefix) bool { return IsBroadcast(addr, p) }) &&
 		(l.loopback || !addr.IsLoopback()) && (!l.loopback || !addr.IsLinkLocalUnicast())
 }

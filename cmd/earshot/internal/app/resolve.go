@@ -92,9 +92,7 @@ func isInterface(zone string) bool {
 
 // isBroadcast reports whether addr means all machines of a subnet that this one is in.
 func isBroadcast(addr netip.Addr) bool {
-	return addr.Is4() && slices.ContainsFunc(subnets(), func(p netip.Prefix) bool {
-		return p.Bits() < 31 && p.Contains(addr) && !p.Contains(addr.Next())
-	})
+	return slices.ContainsFunc(subnets(), func(p netip.Prefix) bool { return discovery.IsBroadcast(addr, p) })
 }
 
 // Match picks the visible peer that q names, as [Match] does, with the names by which
