@@ -188,6 +188,11 @@ func (a *App) abandon(conn *net.UDPConn) {
 		a.Presence.Leave()
 	}
 	_ = conn.Close()
+	a.release()
+}
+
+// release gives back what is kept in the data directory to the other processes.
+func (a *App) release() {
 	if a.Store != nil {
 		_ = a.Store.Close()
 	}
@@ -383,13 +388,8 @@ func (a *App) Addrs() []netip.AddrPort {
 			continue // gone meanwhile
 		}
 		nets, _ := ifi.Addrs()
-		for _, n := range nets {
-			ipnet, ok := n.(*net.IPNet)
-			if !ok {
-				continue
-			}
-			ip, _ := netip.AddrFromSlice(ipnet.IP)
-			ip = ip.Unmap()
+		for _, n := range prefixes(nets) {
+			ip := n.Addr()
 			if ip.Is6() && ip.IsLinkLocalUnicast() {
 				ip = ip.WithZone(name)
 			}
@@ -413,10 +413,5 @@ func (a *App) Close(take func(chat.Event)) {
 	}
 	wg.Wait()
 	a.working.Wait()
-	if a.Store != nil {
-		_ = a.Store.Close()
-	}
-	if a.lock != nil {
-		_ = a.lock.Close()
-	}
+	a.release()
 }

@@ -202,7 +202,7 @@ func same(a, b discovery.Peer) bool {
 func notFound(q Query, peers []discovery.Peer) error {
 	type near struct {
 		label    string
-		begins   bool // one with the other
+		rank     int // 0: one begins with the other
 		distance int
 	}
 	var all []near
@@ -210,17 +210,15 @@ func notFound(q Query, peers []discovery.Peer) error {
 	labels := Labels(peers, "")
 	for i, p := range peers {
 		name := clean.Fold(p.Name)
-		n := near{labels[i], strings.HasPrefix(name, fold) || strings.HasPrefix(fold, name), levenshtein.ComputeDistance(fold, name)}
-		if n.begins || n.distance <= edits(fold, name) {
+		n := near{labels[i], 1, levenshtein.ComputeDistance(fold, name)}
+		if strings.HasPrefix(name, fold) || strings.HasPrefix(fold, name) {
+			n.rank = 0
+		}
+		if n.rank == 0 || n.distance <= edits(fold, name) {
 			all = append(all, n)
 		}
 	}
-	slices.SortStableFunc(all, func(a, b near) int {
-		if a.begins != b.begins {
-			return map[bool]int{true: -1, false: 1}[a.begins]
-		}
-		return cmp.Compare(a.distance, b.distance)
-	})
+	slices.SortStableFunc(all, func(a, b near) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.distance, b.distance)) })
 	e := &NotFoundError{Arg: q.Arg, Visible: len(peers)}
 	for _, n := range all[:min(len(all), 3)] {
 		e.Near = append(e.Near, n.label)

@@ -96,8 +96,13 @@ func deserted(addr netip.AddrPort) bool {
 }
 
 // subnets are those this machine is in, with its own addresses.
-func subnets() (all []netip.Prefix) {
+func subnets() []netip.Prefix {
 	addrs, _ := net.InterfaceAddrs()
+	return prefixes(addrs)
+}
+
+// prefixes are the addresses of interfaces, with the subnets they are in.
+func prefixes(addrs []net.Addr) (all []netip.Prefix) {
 	for _, a := range addrs {
 		if n, ok := a.(*net.IPNet); ok {
 			addr, _ := netip.AddrFromSlice(n.IP)

@@ -29,8 +29,8 @@ type Facts struct {
 	Deaf      []string // interfaces on which Port doesn't hear this machine
 	Firewalls []Firewall
 	Captures  []Capture
-	Root      bool  // we may read firewalls' rules
-	Domain    error // why people can't be looked for in the DNS domain
+	Root      bool                   // we may read firewalls' rules
+	Domain    *discovery.DomainError // why people can't be looked for in the DNS domain
 }
 
 // Firewall is one that is active on this machine.
@@ -98,7 +98,7 @@ func Judge(f Facts) []Finding {
 	if f.Domain != nil {
 		found = append(found, Finding{
 			"domain", true, f.Domain.Error(), "name a server that knows it with --dns, or leave --domain out; what one says",
-			[]string{"nslookup -type=PTR " + discovery.Service + "." + f.domainName()},
+			[]string{"nslookup -type=PTR " + discovery.Service + "." + f.Domain.Domain},
 		})
 	}
 	if f.Visible == 0 && (works || others > 0) {
@@ -351,14 +351,6 @@ func (f Facts) silence(others int) Finding {
 		"talk by address, on the other machine; else turn off client isolation at the access point, or use another network such as a telephone's hotspot",
 		[]string{call},
 	}
-}
-
-// domainName is that of the domain which people can't be looked for in.
-func (f Facts) domainName() string {
-	if e, ok := errors.AsType[*discovery.DomainError](f.Domain); ok {
-		return e.Domain
-	}
-	return ""
 }
 
 // byOS picks the command for the system.

@@ -79,16 +79,16 @@ func run(ctx context.Context, name string, args ...string) string {
 
 // visible counts the people on other machines, and says why they can't be looked for in
 // the domain.
-func visible(ctx context.Context, cfg Config) (count int, domain error) {
+func visible(ctx context.Context, cfg Config) (count int, domain *discovery.DomainError) {
 	var mu sync.Mutex
-	var failed error
+	var failed *discovery.DomainError
 	presence, err := discovery.Join(discovery.Config{
 		ID: cfg.ID, Hidden: true, Interfaces: cfg.Interfaces, Domain: cfg.Domain, DNS: cfg.DNS,
 		Trouble: func(err error) {
-			if _, ok := errors.AsType[*discovery.DomainError](err); ok {
+			if e, ok := errors.AsType[*discovery.DomainError](err); ok {
 				mu.Lock()
 				defer mu.Unlock()
-				failed = err
+				failed = e
 			}
 		},
 	})
