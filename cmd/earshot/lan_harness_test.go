@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -160,14 +161,15 @@ func newNamespace(t *testing.T, role string) string {
 
 // A host is one machine, and one person on it: a namespace with a home of its own.
 type host struct {
-	t     *testing.T
-	ns    string
-	name  string // --name of the person
-	dir   string // --dir
-	home  string
-	links int
-	ports map[string][]string // by link: the switch's namespace and port
-	env   []string            // additions to the environment
+	t       *testing.T
+	ns      string
+	name    string // --name of the person
+	dir     string // --dir
+	program string // other than the program under test
+	home    string
+	links   int
+	ports   map[string][]string // by link: the switch's namespace and port
+	env     []string            // additions to the environment
 }
 
 // A family says which addresses a link gets. IPv6 link-local ones come by themselves.
@@ -320,7 +322,7 @@ func (h *host) command(ctx context.Context, name string, args ...string) *exec.C
 
 // earshot prepares the program under test, as the host's person.
 func (h *host) earshot(args ...string) []string {
-	return append([]string{program, "--dir", h.dir, "--name", h.name}, args...)
+	return append([]string{cmp.Or(h.program, program), "--dir", h.dir, "--name", h.name}, args...)
 }
 
 // together runs the functions at once and waits for all.
