@@ -106,6 +106,7 @@ func explain(err error) (code int, text, remedy string) {
 		refused   *discovery.SendError
 		copied    *discovery.CopiedError
 		noDomain  *discovery.DomainError
+		noHome    *noHomeError
 	)
 	text = packages.Replace(clean.Text(err.Error()))
 	switch {
@@ -122,6 +123,8 @@ func explain(err error) (code int, text, remedy string) {
 		return exitUsage, text, settings.Remedy
 	case errors.As(err, &arg):
 		return exitUsage, text, arg.Remedy
+	case errors.As(err, &noHome):
+		return exitFailure, text, noHomeRemedy
 	case errors.As(err, &none):
 		switch {
 		case none.Visible == 0:

@@ -6,12 +6,10 @@ import (
 	"net/netip"
 	"os"
 	"os/user"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/adrg/xdg"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
@@ -24,7 +22,7 @@ import (
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "name", EnvVars: []string{"EARSHOT_NAME"}, Usage: "what others see you as (default: your user name)"},
-		&cli.StringFlag{Name: "dir", EnvVars: []string{"EARSHOT_DIR"}, Usage: "where your identity and history are kept", Value: filepath.Join(xdg.DataHome, "earshot")},
+		&cli.StringFlag{Name: "dir", EnvVars: []string{"EARSHOT_DIR"}, Usage: "where your identity and history are kept", Value: defaultDataDir().path},
 		&cli.UintFlag{Name: "port", EnvVars: []string{"EARSHOT_PORT"}, Usage: "UDP port to be reached at; 0: any", Value: chat.DefaultPort},
 		&cli.StringSliceFlag{Name: "interface", EnvVars: []string{"EARSHOT_INTERFACE"}, Usage: "look for people on this network interface only (repeatable)"},
 		&cli.StringFlag{Name: "domain", EnvVars: []string{"EARSHOT_DOMAIN"}, Usage: "look for people in this DNS domain too, as lan.example"},
@@ -64,6 +62,13 @@ func configure(p *process, c *cli.Context) (app.Config, error) {
 		if c.Duration(option) < 0 {
 			return cfg, &usage{"--" + option + " can't be negative", "write it like 500ms, 10s or 2m"}
 		}
+	}
+	if !c.IsSet("dir") {
+		dir := defaultDataDir()
+		if dir.err != nil {
+			return cfg, dir.err
+		}
+		p.strayNotice(dir)
 	}
 	if cfg.Dir == "" {
 		return cfg, &usage{"--dir is empty", "name a directory, or leave the option out"}
