@@ -85,6 +85,7 @@ var packages = strings.NewReplacer("chat: ", "", "discovery: ", "")
 func explain(err error) (code int, text, remedy string) {
 	var (
 		use       *usage
+		noText    *app.TextError
 		arg       *app.ArgError
 		none      *app.NotFoundError
 		ambiguous *app.AmbiguousError
@@ -117,6 +118,12 @@ func explain(err error) (code int, text, remedy string) {
 		return code, "failed: " + text, remedy
 	case errors.As(err, &use):
 		return exitUsage, text, use.remedy
+	case errors.As(err, &noText):
+		remedy = "nothing was sent"
+		if noText.Remedy != "" {
+			remedy += ": " + noText.Remedy
+		}
+		return exitUsage, text, remedy
 	case errors.As(err, &broken):
 		return exitFailure, text, "what is known of that is in " + clean.Line(broken.path)
 	case errors.As(err, &settings):

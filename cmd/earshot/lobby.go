@@ -35,6 +35,9 @@ func lobby(p *process, c *cli.Context) error {
 				if !ok {
 					return nil
 				}
+				if pick.err != nil {
+					return pick.err
+				}
 				person, err := pickFirst(c.Context, a, strings.TrimSpace(pick.text))
 				if err != nil {
 					return err

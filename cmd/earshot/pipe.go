@@ -8,7 +8,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"earshot/chat"
 	"earshot/cmd/earshot/internal/app"
@@ -20,29 +19,31 @@ type inputLine struct {
 	number  int
 	text    string
 	refused string // why it can't be sent
+	err     error  // why nothing of the input can
 }
 
-// readLines reads in line by line, until its end.
+// readLines reads in line by line, until its end. A line with nothing to see is empty.
 func readLines(in io.Reader) <-chan inputLine {
 	lines := make(chan inputLine)
 	go func() {
 		defer close(lines)
-		r := bufio.NewReaderSize(in, chat.MaxText+2)
+		r := bufio.NewReaderSize(in, chat.MaxText+len("\ufeff\r\n"))
 		for n := 1; ; n++ {
 			b, err := r.ReadSlice('\n')
-			line := inputLine{number: n, text: strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")}
-			long := len(line.text) > chat.MaxText
-			for errors.Is(err, bufio.ErrBufferFull) { // and drop the rest
-				long = true
+			raw := string(b)
+			if n == 1 && app.UTF16(raw) {
+				lines <- inputLine{number: n, err: app.ErrUTF16}
+				return
+			}
+			for errors.Is(err, bufio.ErrBufferFull) { // the rest is dropped
 				_, err = r.ReadSlice('\n')
 			}
-			switch {
-			case long:
-				line.refused = fmt.Sprintf("is longer than %d bytes", chat.MaxText)
-			case !utf8.ValidString(line.text):
-				line.refused = "isn't UTF-8 text"
+			text, bad := app.Text(trimLineEnd(raw))
+			line := inputLine{number: n, text: text}
+			if refused, ok := errors.AsType[*app.TextError](bad); ok && refused != app.ErrEmpty {
+				line.refused = refused.Text
 			}
-			if err == nil || line.text != "" {
+			if err == nil || raw != "" {
 				lines <- line
 			}
 			if err != nil {
@@ -120,6 +121,8 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 			case !ok:
 				lines, input = nil, nil
 				late = time.After(timeout)
+			case l.err != nil:
+				err = l.err
 			case l.refused != "":
 				refused++
 				t.p.notice(fmt.Sprintf("line %d %s: not sent", l.number, l.refused), "")

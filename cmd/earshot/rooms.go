@@ -111,7 +111,7 @@ func readLine(f *os.File) (string, error) {
 	for line.Len() < 1024 {
 		n, err := f.Read(b)
 		if n == 1 && b[0] == '\n' || n == 0 && line.Len() > 0 {
-			return strings.TrimSuffix(line.String(), "\r"), nil
+			return strings.TrimPrefix(strings.TrimSuffix(line.String(), "\r"), "\ufeff"), nil
 		}
 		if err != nil {
 			return "", err

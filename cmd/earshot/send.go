@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -35,7 +34,7 @@ func sendCommand(p *process) *cli.Command {
 		ArgsUsage: "PEER|ROOM [TEXT...]",
 		Description: "Exits 0 only once the other side has acknowledged the message, 5 when it is queued: whatever\n" +
 			"earshot of yours runs then delivers it when they are next seen. Everything that is read from\n" +
-			"standard input, less one newline at its end, is one message. Said in a room, it goes to everybody who is in it:\n" +
+			"standard input, less one newline at its end, is one message: UTF-8 text, whose lines may end as on Windows. Said in a room, it goes to everybody who is in it:\n" +
 			"it exits 0 once all have it, and 5 with the list of who hasn't.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
@@ -284,7 +283,7 @@ func (p *process) text(ctx context.Context, words []string) (string, error) {
 		}
 		read := make(chan input, 1)
 		go func() {
-			b, err := io.ReadAll(io.LimitReader(p.in, chat.MaxText+2)) // with its newline, and one too many
+			b, err := io.ReadAll(io.LimitReader(p.in, int64(app.MostRaw+len("\r\n")+1))) // with its newline, and one too many
 			read <- input{b, err}
 		}()
 		select {
@@ -292,22 +291,20 @@ func (p *process) text(ctx context.Context, words []string) (string, error) {
 			if in.err != nil {
 				return "", fmt.Errorf("standard input: %w", in.err)
 			}
-			text = strings.TrimSuffix(string(in.text), "\n")
+			text = trimLineEnd(string(in.text))
 		case <-ctx.Done():
 			return "", context.Cause(ctx)
 		}
 	}
-	return text, checkText(text)
+	return app.Text(text)
 }
 
-func checkText(text string) error {
-	switch {
-	case text == "":
-		return &usage{"the message is empty", "nothing was sent"}
-	case len(text) > chat.MaxText:
-		return &usage{fmt.Sprintf("the message is longer than %d bytes", chat.MaxText), "nothing was sent: send it in parts"}
-	case !utf8.ValidString(text):
-		return &usage{"the message isn't UTF-8 text", "nothing was sent: convert it first, as with: iconv -f latin1 -t utf-8"}
+// trimLineEnd takes one end of a line off the end of text.
+func trimLineEnd(text string) string {
+	for _, end := range []string{"\r\n", "\n", "\r"} {
+		if rest, ok := strings.CutSuffix(text, end); ok {
+			return rest
+		}
 	}
-	return nil
+	return text
 }

@@ -34,7 +34,7 @@ func bareLines(ctx context.Context, in *os.File) <-chan console.Line {
 			}
 		}
 		for l := range readLines(in) {
-			line := console.Line{Text: l.text}
+			line := console.Line{Text: l.text, Err: l.err}
 			if l.refused != "" {
 				line = console.Line{Refused: fmt.Sprintf("line %d %s: not sent", l.number, l.refused)}
 			}

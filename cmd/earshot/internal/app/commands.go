@@ -59,10 +59,16 @@ func Commands() []Command {
 func (s *Session) Do(line string, c Conv, now time.Time) {
 	s.now = now
 	s.acts++
+	switch text, err := Text(line); err {
+	case nil:
+		line = text
+	case ErrEmpty:
+		return
+	default: // Say says why
+	}
 	s.remember(line)
 	trimmed := strings.TrimSpace(line)
 	switch {
-	case trimmed == "":
 	case strings.HasPrefix(trimmed, "//"):
 		s.say(c, strings.Replace(line, "/", "", 1), now)
 	case !strings.HasPrefix(trimmed, "/"):
@@ -243,7 +249,7 @@ func (s *Session) doMsg(c Conv, args string, now time.Time) {
 
 func (s *Session) doMe(c Conv, args string, now time.Time) {
 	switch {
-	case args == "":
+	case blank(args):
 		s.refuse("say what you do: /me waves")
 	case c.IsZero():
 		s.refuse(nobodyHere)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"earshot/chat"
 	"earshot/chat/store"
@@ -174,17 +173,17 @@ func (s *Session) End(conv Conv) {
 // Say says text in a conversation. What can't be sent is shown as failed.
 func (s *Session) Say(conv Conv, raw string, now time.Time) {
 	s.acts++
-	c := s.contacts[conv]
-	switch {
-	case c == nil || strings.TrimSpace(raw) == "":
-		return
-	case len(raw) > chat.MaxText:
-		s.refuse("a message takes at most 65536 bytes; send it in parts")
-		return
-	case !utf8.ValidString(raw):
-		s.refuse("that isn't UTF-8 text")
+	if conv.IsZero() {
 		return
 	}
+	raw, err := Text(raw)
+	if err != nil {
+		if err != ErrEmpty {
+			s.refuse(s.explain(err))
+		}
+		return
+	}
+	c := s.about(conv)
 	c.past = lines{}
 	line := Line{From: s.me.Key, Out: true, At: now, State: c.sending()}
 	line.Text, line.Action = text(raw)
@@ -193,7 +192,6 @@ func (s *Session) Say(conv Conv, raw string, now time.Time) {
 		s.sayIn(c, line, raw)
 		return
 	}
-	var err error
 	line.ID, err = s.node.Send(conv.Key, raw)
 	if errors.Is(err, chat.ErrNoAddress) && s.store != nil {
 		line.State = Queued

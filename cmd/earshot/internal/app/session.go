@@ -415,6 +415,9 @@ func (s *Session) refuse(text string) {
 	s.news = append(s.news, News{Kind: Told, Text: text, Failed: true})
 }
 
+// Explain says what is wrong, and the remedy.
+func (s *Session) Explain(err error) string { return s.explain(err) }
+
 // Calling reports whether somebody is being called by address, or a room joined, that what
 // is typed next may be for.
 func (s *Session) Calling() bool { return s.calling > 0 }

@@ -8,7 +8,6 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"earshot/chat"
 	"earshot/cmd/earshot/internal/app"
 )
 
@@ -99,12 +98,13 @@ func is(bound []*binding, actions ...action) bool {
 func (m *model) enter() {
 	text, now := m.input.text, time.Now()
 	m.told = ""
-	if strings.TrimSpace(text) == "" {
+	switch _, err := app.Text(text); err {
+	case nil:
+	case app.ErrEmpty:
 		m.input.set("")
 		return
-	}
-	if len(text) > chat.MaxText {
-		m.tell("a message takes at most 65536 bytes; send it in parts", true)
+	default: // what can't be said stays
+		m.tell(m.s.Explain(err), true)
 		return
 	}
 	conv := m.s.Current()
@@ -284,7 +284,7 @@ func (m *model) complete(by int) {
 // paste takes what was pasted: a few lines into the input, more as a message of their
 // own, if that is confirmed.
 func (m *model) paste(text string) {
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.ToValidUTF8(text, "\uFFFD"))
+	text = app.Lines(strings.ToValidUTF8(text, "\uFFFD"))
 	switch m.mode {
 	case switching:
 		m.switcher.query.insert(oneLine(text))
@@ -321,10 +321,6 @@ func (m *model) pressAsking(text string, bound []*binding) {
 	switch {
 	case is(bound, "send") || text == "y":
 		m.mode = talking
-		if len(m.pasted) > chat.MaxText {
-			m.tell("a message takes at most 65536 bytes; send it in parts", true)
-			return
-		}
 		m.s.Say(m.s.Current(), m.pasted, time.Now())
 		m.toEnd()
 	case text == "e":
