@@ -95,8 +95,9 @@ type core struct {
 
 	rooms rooms
 
-	weakReplay bool // for tests that show that such a fault is noticed
-	careless   bool // the same
+	weakReplay bool             // for tests that show that such a fault is noticed
+	careless   bool             // the same
+	chooseID   func() MessageID // for tests of peers who choose ids as they like; nil: they are random
 }
 
 // newCore makes a core. Random is for what must be unguessable but is no key.
@@ -330,9 +331,7 @@ func (c *core) send(now time.Time, to Key, text string) (MessageID, error) {
 	case p.backlog() >= maxBacklog || c.events.Len() >= maxWaitingEvents:
 		return MessageID{}, ErrBacklog
 	}
-	var id MessageID
-	binary.BigEndian.PutUint64(id[:8], c.random.Uint64())
-	binary.BigEndian.PutUint64(id[8:], c.random.Uint64())
+	id := c.newID()
 	own, err := c.store.Said(Saying{To: to, Name: p.Name, ID: id, Text: text, Sent: now})
 	if err != nil {
 		c.stats.StoreErrors++
@@ -344,6 +343,16 @@ func (c *core) send(now time.Time, to Key, text string) (MessageID, error) {
 		p.collect(now)
 	}
 	return id, nil
+}
+
+// newID returns the id of a message to be sent.
+func (c *core) newID() (id MessageID) {
+	if c.chooseID != nil {
+		return c.chooseID()
+	}
+	binary.BigEndian.PutUint64(id[:8], c.random.Uint64())
+	binary.BigEndian.PutUint64(id[8:], c.random.Uint64())
+	return id
 }
 
 // cork has what was pushed to the link wait for uncork.

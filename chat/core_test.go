@@ -364,7 +364,7 @@ func TestTwoNodesOfOnePerson(t *testing.T) {
 	a, b := w.node("ana"), w.node("screen")
 	script := w.node("script")
 	script.id = b.id
-	script.disk = &disk{node: script, heard: map[Key][]string{}, ids: map[MessageID]bool{}, said: map[Key][]string{}}
+	script.disk = &disk{node: script, heard: map[Key][]string{}, ids: map[authored]bool{}, said: map[Key][]string{}}
 	script.start()
 	w.announce(b)
 	if _, err := a.opens(time.Second, Target{Addrs: b.at()}); err != nil {

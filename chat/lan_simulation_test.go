@@ -111,6 +111,13 @@ func (m *machine) start() {
 	if err != nil {
 		m.lw.t.Fatal(err)
 	}
+	n.do(func(time.Time) {
+		n.core.chooseID = func() MessageID {
+			m.lw.mu.Lock()
+			defer m.lw.mu.Unlock()
+			return m.chooseID()
+		}
+	})
 	m.lw.mu.Lock()
 	m.node, m.conn = n, conn
 	m.lw.mu.Unlock()

@@ -42,12 +42,13 @@ func (c *core) overhear(now time.Time, k Kept) bool {
 		c.events.add(e)
 		return true
 	}
-	if r.order.Knows(k.ID) {
+	ref := room.Ref{ID: k.ID, Author: author(from)}
+	if r.order.Knows(ref) {
 		return true
 	}
 	h, _, _ := wire.ParseRoomHead(k.Head + ".") // what an earlier version kept has none
 	r.show(r.order.Add(now, room.Message[Event]{
-		Ref: room.Ref{ID: k.ID, Author: author(from)}, Clock: k.Clock, Parents: parents(&h), Size: len(k.Text), Body: e,
+		Ref: ref, Clock: k.Clock, Parents: parents(&h), Size: len(k.Text), Body: e,
 	}, c.patience))
 	return true
 }

@@ -22,7 +22,7 @@ func (n *simNode) elsewhere(from *simNode, id byte, text string, clock uint64, t
 	}
 	k.Head = n.core.rooms.in[lobby.Name].head(clock, nil)
 	l.Saying = k.Saying
-	n.disk.lines[k.ID] = l
+	n.disk.lines[authored{l.from, k.ID}] = l
 	return k
 }
 

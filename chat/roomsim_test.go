@@ -230,7 +230,7 @@ func (w *world) checkRooms() {
 	w.t.Helper()
 	for _, m := range []Membership{w.nodes[0].rooms[0], w.nodes[0].rooms[1]} {
 		in := func(n *simNode) bool { return slices.Contains(n.rooms, m) }
-		said := map[MessageID]*line{}
+		said := map[authored]*line{}
 		for _, n := range w.nodes {
 			for id, l := range n.disk.lines {
 				if l.to != nil && l.Room == m.Handle() {
@@ -260,7 +260,7 @@ func (w *world) checkRooms() {
 			for _, e := range n.shown { // what was said while it was away may come from some much later than from others
 				switch {
 				case e.Room != m.Name || e.Sent.Before(n.since):
-				case n.outwaited[e.ID]:
+				case n.outwaited[authored{e.Person.Key, e.ID}]:
 					shown = append(shown, strings.Fields(e.Text)[0]) // whatever it answers
 				default:
 					shown = append(shown, e.Text)

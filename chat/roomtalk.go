@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -40,8 +39,7 @@ func (c *core) sayIn(now time.Time, name, text string) (id MessageID, to []Perso
 		}
 		to = append(to, p.Person)
 	}
-	binary.BigEndian.PutUint64(id[:8], c.random.Uint64())
-	binary.BigEndian.PutUint64(id[8:], c.random.Uint64())
+	id = c.newID()
 	clock, parents := r.order.Next(now)
 	s := Saying{ID: id, Text: text, Sent: now, Room: r.handle, Head: r.head(clock, parents), Clock: clock}
 	own, err := c.store.SaidIn(s, to)

@@ -18,6 +18,12 @@ type ownKey struct {
 	id MessageID
 }
 
+// authored names a message by who says it.
+type authored struct {
+	from Key
+	id   MessageID
+}
+
 func keyOf(s Saying) ownKey { return ownKey{s.To, s.ID} }
 
 // line is a message of a room.
@@ -45,7 +51,7 @@ func (d *disk) SaidIn(s Saying, to []Person) (own []bool, err error) {
 	}
 	return own, d.writes(func() {
 		l := &line{Saying: s, from: d.node.id.Key(), times: 1, to: map[Key]bool{}}
-		d.lines[s.ID] = l
+		d.lines[authored{l.from, s.ID}] = l
 		for i, p := range to {
 			l.to[p.Key] = true
 			s.To = p.Key
@@ -61,12 +67,12 @@ func (d *disk) SaidIn(s Saying, to []Person) (own []bool, err error) {
 }
 
 func (d *disk) HeardIn(from Person, s Saying, received time.Time) (fresh bool, err error) {
-	l := d.lines[s.ID]
+	l := d.lines[authored{from.Key, s.ID}]
 	fresh = l == nil || d.node.faults.noDedupe
 	return fresh, d.writes(func() {
 		switch {
 		case l == nil:
-			d.lines[s.ID] = &line{Saying: s, from: from.Key, times: 1}
+			d.lines[authored{from.Key, s.ID}] = &line{Saying: s, from: from.Key, times: 1}
 		case fresh:
 			l.times++
 		}
@@ -107,7 +113,7 @@ func (d *disk) Share(name string, to Person, since time.Time) (all []Saying, err
 func (d *disk) Decline(to Key, id MessageID, now time.Time) error {
 	return d.writes(func() {
 		d.outbox = slices.DeleteFunc(d.outbox, func(s Saying) bool { return s.To == to && s.ID == id })
-		delete(d.lines[id].to, to)
+		delete(d.lines[authored{d.node.id.Key(), id}].to, to)
 		if d.real != nil {
 			d.agree("gives up", nil, nil, d.real.Decline(to, id, now))
 		}

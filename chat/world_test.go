@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/heap"
 	"crypto/ecdh"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -81,8 +82,10 @@ type simNode struct {
 	faults    faults
 	rooms     []Membership
 	shown     []Event            // messages of rooms, in the order shown
-	outwaited map[MessageID]bool // of those, which were held back in vain
+	outwaited map[authored]bool  // of those, which were held back in vain
 	since     time.Time          // when it came back, after it had left
+	echoes    []MessageID        // ids of messages heard, to be used again
+	used      map[MessageID]bool // ids of messages said
 }
 
 // reporter is what a simulation complains to: a test, or a probe that is expected
@@ -120,11 +123,12 @@ func (w *world) person(name string) *simNode {
 		w.t.Fatal(err)
 	}
 	n := &simNode{
-		outwaited: map[MessageID]bool{},
+		outwaited: map[authored]bool{},
+		used:      map[MessageID]bool{},
 		w:         w, id: &Identity{private}, name: name, seen: map[Key][]netip.AddrPort{},
 		addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 0, byte(len(w.nodes) + 1)}), DefaultPort),
 	}
-	n.disk = &disk{node: n, heard: map[Key][]string{}, ids: map[MessageID]bool{}, said: map[Key][]string{}, lines: map[MessageID]*line{}}
+	n.disk = &disk{node: n, heard: map[Key][]string{}, ids: map[authored]bool{}, said: map[Key][]string{}, lines: map[authored]*line{}}
 	if w.dir != nil {
 		n.disk.dir = w.dir()
 	}
@@ -139,6 +143,7 @@ func (n *simNode) start() {
 		n.w.t.Fatal(err)
 	}
 	c.weakReplay = n.faults.weakReplay
+	c.chooseID = n.chooseID
 	n.core, n.closed = c, false
 	n.disk.own = map[ownKey]bool{}
 	n.disk.reopen()
@@ -152,6 +157,22 @@ func (n *simNode) start() {
 		c.person(key).seen(n.w.now)
 		c.person(key).hint(n.w.now, n.seen[key])
 	}
+}
+
+// chooseID returns the id of a message to be said: sometimes that of one just heard, which is
+// no more than an id of this sender's too (SPEC §7.5).
+func (n *simNode) chooseID() (id MessageID) {
+	r := n.w.rng
+	if i := len(n.echoes) - 1; i >= 0 && r.IntN(3) == 0 {
+		if id, n.echoes = n.echoes[i], n.echoes[:i]; !n.used[id] {
+			n.used[id] = true
+			return id
+		}
+	}
+	binary.BigEndian.PutUint64(id[:8], r.Uint64())
+	binary.BigEndian.PutUint64(id[8:], r.Uint64())
+	n.used[id] = true
+	return id
 }
 
 // strikes reports whether the node is dead, or dies of this very act.
@@ -264,7 +285,7 @@ func (n *simNode) drain() {
 		for _, e := range events {
 			n.takes(e)
 			if vain && e.Received.Before(n.w.now) { // nobody waits longer, nor for who has (SPEC §13.6)
-				n.outwaited[e.ID] = true
+				n.outwaited[authored{e.Person.Key, e.ID}] = true
 			}
 		}
 	}
@@ -273,7 +294,7 @@ func (n *simNode) drain() {
 func (n *simNode) takes(e Event) {
 	switch e.Kind {
 	case Message:
-		if e.Room != "" {
+		if n.echoes = append(n.echoes, e.ID); e.Room != "" {
 			n.shown = append(n.shown, e)
 		}
 		n.w.tell("%s hears %q from %s", n.name, short(e.Text), e.Person.Name)
@@ -416,12 +437,12 @@ type disk struct {
 	outbox []Saying
 	said   map[Key][]string
 	heard  map[Key][]string
-	ids    map[MessageID]bool
-	dir    string // of the real store; empty: there is none
+	ids    map[authored]bool // heard between two
+	dir    string            // of the real store; empty: there is none
 	real   Store
 
-	lines map[MessageID]*line // of rooms
-	own   map[ownKey]bool     // messages that the core, as it runs now, is sending
+	lines map[authored]*line // of rooms
+	own   map[ownKey]bool    // messages that the core, as it runs now, is sending
 }
 
 // reopen opens the real store, as after a restart. What was written is there, in
@@ -520,7 +541,7 @@ func (d *disk) Delivered(to Key, id MessageID, now time.Time) error {
 	// Delivered means that the other side has it on its disk.
 	w := d.node.w
 	if !slices.ContainsFunc(w.nodes, func(n *simNode) bool {
-		return n.id.Key() == to && (slices.Contains(n.disk.heard[d.node.id.Key()], text) || n.disk.lines[id] != nil)
+		return n.id.Key() == to && (slices.Contains(n.disk.heard[d.node.id.Key()], text) || n.disk.lines[authored{d.node.id.Key(), id}] != nil)
 	}) {
 		w.t.Errorf("%s was told that %q is delivered, and nobody has it", d.node.name, short(text))
 	}
@@ -551,10 +572,10 @@ func (d *disk) inOrder(from Person) {
 }
 
 func (d *disk) Heard(from Person, id MessageID, text string, sent, received time.Time) (fresh bool, err error) {
-	fresh = !d.ids[id] || d.node.faults.noDedupe
+	fresh = !d.ids[authored{from.Key, id}] || d.node.faults.noDedupe
 	keep := func() {
 		if fresh {
-			d.ids[id] = true
+			d.ids[authored{from.Key, id}] = true
 			d.heard[from.Key] = append(d.heard[from.Key], text)
 			d.inOrder(from)
 		}

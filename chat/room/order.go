@@ -18,7 +18,7 @@ const maxParents = 8
 // Author is the beginning of a person's id.
 type Author [8]byte
 
-// Ref names a message.
+// Ref names a message. Ids are unique for each author only (SPEC §7.5).
 type Ref struct {
 	ID     [16]byte
 	Author Author
@@ -47,14 +47,14 @@ const (
 // §13.6). A message that was taken comes out once, from Add or from Due.
 type Order[T any] struct {
 	clock uint64
-	known map[[16]byte]uint64 // places of the messages shown
-	ring  [][16]byte          // the same, in the order shown
+	known map[Ref]uint64 // places of the messages shown
+	ring  []Ref          // the same, in the order shown
 	next  int
 	heads []Ref // shown, and parents of none shown
 	held  []held[T]
 	bytes int // of held
 
-	lacks  map[[16]byte][]Ref  // parents that recalled messages had waited for, perhaps
+	lacks  map[Ref][]Ref       // parents that recalled messages had waited for, perhaps
 	lapsed map[Author]struct{} // what they have said was waited for in vain
 
 	Began    time.Time // before then we weren't in the room; zero: we were
@@ -76,20 +76,20 @@ func (o *Order[T]) Next(now time.Time) (clock uint64, parents []Ref) {
 // Shown notes a message that was said here.
 func (o *Order[T]) Shown(r Ref, clock uint64, parents []Ref) {
 	if o.known == nil {
-		o.known = map[[16]byte]uint64{}
+		o.known = map[Ref]uint64{}
 	}
-	if _, again := o.known[r.ID]; again {
+	if _, again := o.known[r]; again {
 		return
 	}
 	o.clock = max(o.clock, clock)
 	if len(o.ring) < maxKnown {
-		o.ring = append(o.ring, r.ID)
+		o.ring = append(o.ring, r)
 	} else {
 		delete(o.known, o.ring[o.next])
-		o.ring[o.next] = r.ID
+		o.ring[o.next] = r
 		o.next = (o.next + 1) % maxKnown
 	}
-	o.known[r.ID] = clock
+	o.known[r] = clock
 	o.heads = slices.DeleteFunc(o.heads, func(h Ref) bool { return slices.Contains(parents, h) })
 	if o.heads = append(o.heads, r); len(o.heads) > maxParents {
 		o.heads = slices.Delete(o.heads, 0, 1)
@@ -105,9 +105,9 @@ func (o *Order[T]) Recall(now time.Time, r Ref, clock uint64, parents []Ref) {
 		return
 	}
 	if o.lacks == nil {
-		o.lacks = map[[16]byte][]Ref{}
+		o.lacks = map[Ref][]Ref{}
 	}
-	o.lacks[r.ID] = missing
+	o.lacks[r] = missing
 }
 
 // Place returns the clock that m counts for at now, which Add then gives it: its sender's,
@@ -118,7 +118,7 @@ func (o *Order[T]) Place(now time.Time, m *Message[T]) uint64 {
 		place = uint64(now.UnixMilli())
 	}
 	for _, p := range m.Parents {
-		place = max(place, o.known[p.ID]+1)
+		place = max(place, o.known[p]+1)
 	}
 	return place
 }
@@ -134,7 +134,7 @@ func (o *Order[T]) Add(now time.Time, m Message[T], patience func(Author) Patien
 	var wait time.Duration
 	awaited := slices.Clone(m.Parents)
 	for _, p := range m.Parents {
-		awaited = append(awaited, o.lacks[p.ID]...)
+		awaited = append(awaited, o.lacks[p]...)
 	}
 	for _, p := range awaited {
 		if o.has(p) || o.Careless {
@@ -169,13 +169,13 @@ func (o *Order[T]) Add(now time.Time, m Message[T], patience func(Author) Patien
 }
 
 // Knows reports whether a message was shown or is held.
-func (o *Order[T]) Knows(id [16]byte) bool {
-	return o.has(Ref{ID: id}) || slices.ContainsFunc(o.held, func(h held[T]) bool { return h.ID == id })
+func (o *Order[T]) Knows(r Ref) bool {
+	return o.has(r) || slices.ContainsFunc(o.held, func(h held[T]) bool { return h.Ref == r })
 }
 
 // has reports whether a message was shown.
 func (o *Order[T]) has(r Ref) bool {
-	_, ok := o.known[r.ID]
+	_, ok := o.known[r]
 	return ok
 }
 
@@ -204,7 +204,7 @@ func (o *Order[T]) show(out []Message[T], m Message[T]) []Message[T] {
 func (o *Order[T]) force(out []Message[T], i int) []Message[T] {
 	h := o.take(i)
 	for _, p := range h.missing {
-		if at := slices.IndexFunc(o.held, func(o held[T]) bool { return o.ID == p.ID }); at >= 0 {
+		if at := slices.IndexFunc(o.held, func(o held[T]) bool { return o.Ref == p }); at >= 0 {
 			out = o.force(out, at)
 		}
 	}
@@ -222,9 +222,9 @@ func (o *Order[T]) first(ok func(*held[T]) bool) int {
 	return first
 }
 
-// compare is the order of messages by their clocks, then ids.
+// compare is the order of messages by their clocks, then ids, then authors.
 func compare[T any](a, b *Message[T]) int {
-	return cmp.Or(cmp.Compare(a.Clock, b.Clock), slices.Compare(a.ID[:], b.ID[:]))
+	return cmp.Or(cmp.Compare(a.Clock, b.Clock), slices.Compare(a.ID[:], b.ID[:]), slices.Compare(a.Author[:], b.Author[:]))
 }
 
 // lapse notes whose messages h has waited for in vain: the next wait for them is brief.

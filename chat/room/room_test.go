@@ -296,3 +296,31 @@ func FuzzOrder(f *testing.F) {
 		}
 	})
 }
+
+// Two members can use the same id: both messages are shown, and each is the parent of what answers it.
+func TestOrderOfEqualIDs(t *testing.T) {
+	var o Order[string]
+	now := time.Unix(1_700_000_000, 0)
+	ms := uint64(now.UnixMilli())
+	present := func(Author) Patience { return Present }
+	one, other := Ref{[16]byte{1}, Author{1}}, Ref{[16]byte{1}, Author{2}}
+	show := func(m Message[string]) (texts []string) {
+		for _, m := range o.Add(now, m, present) {
+			texts = append(texts, m.Body)
+		}
+		return texts
+	}
+	if got := show(Message[string]{Ref: one, Clock: ms, Body: "one"}); !slices.Equal(got, []string{"one"}) {
+		t.Errorf("shown: %q", got)
+	}
+	if o.Knows(other) {
+		t.Error("another's message of that id counts as known")
+	}
+	answer := Message[string]{Ref: Ref{[16]byte{2}, Author{1}}, Clock: ms + 2, Parents: []Ref{other}, Body: "answer"}
+	if got := show(answer); got != nil {
+		t.Errorf("before its question: %q", got)
+	}
+	if got := show(Message[string]{Ref: other, Clock: ms + 1, Body: "other"}); !slices.Equal(got, []string{"other", "answer"}) {
+		t.Errorf("shown: %q", got)
+	}
+}

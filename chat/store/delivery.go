@@ -34,7 +34,7 @@ func (s *Store) note(r record) error {
 		return s.explain(err)
 	}
 	s.pending = append(s.pending, r)
-	if r.kind == heard || r.kind == heardIn {
+	if r.comes() {
 		s.fresh[messageKey{r.key, r.id}] = struct{}{}
 	}
 	select {
@@ -81,8 +81,8 @@ func (s *Store) knows(from chat.Key, id chat.MessageID) (known bool, err error) 
 		return true, nil
 	}
 	err = s.reading(func(k *conn) error {
-		return k.get(`SELECT EXISTS (SELECT 1 FROM people p JOIN messages m ON m.peer = p.n WHERE p.key = ?1 AND m.id = ?2)
-			OR EXISTS (SELECT 1 FROM deleted WHERE id = ?2)`, []any{from[:], id[:]}, &known)
+		return k.get(`SELECT EXISTS (SELECT 1 FROM people p JOIN messages m ON m.peer = p.n WHERE p.key = ?1 AND m.id = ?2 AND NOT m.out)
+			OR EXISTS (SELECT 1 FROM removed WHERE digest = digest(?1, ?2)) OR EXISTS (SELECT 1 FROM deleted WHERE id = ?2)`, []any{from[:], id[:]}, &known)
 	})
 	return known, err
 }
@@ -262,7 +262,9 @@ func (s *Store) flush() error {
 			s.flushing = nil
 			err = s.slot.flushed()
 			for i := range batch {
-				delete(s.fresh, messageKey{batch[i].key, batch[i].id})
+				if batch[i].comes() {
+					delete(s.fresh, messageKey{batch[i].key, batch[i].id})
+				}
 			}
 		}
 		s.mu.Unlock()
@@ -360,7 +362,7 @@ func (s *Store) about(r *record, p *known) error {
 			return nil // or forgotten meanwhile
 		case none(err):
 			p.name, p.last, p.faint = r.name, max(r.sent, r.received), r.kind == saidIn
-			if r.kind == heard || r.kind == heardIn {
+			if r.comes() {
 				p.last = r.received
 			}
 			return s.write.get(`INSERT INTO people (key, name, petname, first, last, verified, blocked, faint, named)

@@ -1,10 +1,14 @@
 package store
 
 import (
+	"crypto/sha256"
+	"database/sql/driver"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"modernc.org/sqlite"
 
 	"earshot/chat"
 )
@@ -180,11 +184,20 @@ func (s *Store) Delete(f Filter, now time.Time) (count int64, err error) {
 	return count, err
 }
 
+func init() {
+	sqlite.MustRegisterDeterministicScalarFunction("digest", 2, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		key, _ := args[0].([]byte)
+		id, _ := args[1].([]byte)
+		sum := sha256.Sum256(slices.Concat(key, id)) // of fixed lengths
+		return sum[:16], nil
+	})
+}
+
 // erase removes the messages that a condition picks, inside a transaction.
 func (s *Store) erase(where string, args []any, now time.Time) (count int64, err error) {
 	pick := `SELECT m.n FROM messages m WHERE ` + where
 	for _, query := range []string{
-		`INSERT OR IGNORE INTO deleted SELECT id, received FROM messages WHERE out = 0 AND n IN (` + pick + `)`,
+		`INSERT OR IGNORE INTO removed SELECT digest(p.key, d.id), d.received FROM messages d JOIN people p ON p.n = d.peer WHERE d.out = 0 AND d.n IN (` + pick + `)`,
 		`DELETE FROM search WHERE rowid <= (SELECT n FROM searchable) AND rowid IN (` + pick + `)`,
 		`DELETE FROM messages WHERE n IN (` + pick + `)`,
 	} {
@@ -192,8 +205,10 @@ func (s *Store) erase(where string, args []any, now time.Time) (count int64, err
 			return 0, err
 		}
 	}
-	if _, err := s.write.exec(`DELETE FROM deleted WHERE received < ?`, millis(now.Add(-remembered))); err != nil {
-		return 0, err
+	for _, query := range []string{`DELETE FROM removed WHERE received < ?`, `DELETE FROM deleted WHERE received < ?`} {
+		if _, err := s.write.exec(query, millis(now.Add(-remembered))); err != nil {
+			return 0, err
+		}
 	}
 	for _, query := range []string{
 		`DELETE FROM messages WHERE ` + textless,

@@ -284,6 +284,9 @@ const (
 	declined
 )
 
+// comes reports whether the record is of a message from somebody else.
+func (r *record) comes() bool { return r.kind == heard || r.kind == heardIn }
+
 const recordHead = 8 // length and checksum of what follows
 
 func (r *record) encode(b []byte) []byte {

@@ -8,9 +8,15 @@ const newsAtOnce = 256
 // news follows what other processes write.
 type news struct {
 	followed bool
-	seen     int64               // messages.n of the last looked at
-	own      map[messageKey]bool // said or heard here since then
-	rows     int64               // that they have
+	seen     int64            // messages.n of the last looked at
+	own      map[newsKey]bool // said or heard here since then
+	rows     int64            // that they have
+}
+
+// newsKey names a message: who says it can choose the id of what was said to them.
+type newsKey struct {
+	out bool
+	messageKey
 }
 
 // wrote notes records that this process has just written.
@@ -21,10 +27,10 @@ func (n *news) wrote(records []record) {
 	for i := range records {
 		switch r := &records[i]; r.kind {
 		case saidIn:
-			n.own[messageKey{id: r.id}] = true
+			n.own[newsKey{true, messageKey{id: r.id}}] = true
 			n.rows += 1 + int64(len(r.in.to))
 		case said, heard, heardIn:
-			n.own[messageKey{r.key, r.id}] = true
+			n.own[newsKey{!r.comes(), messageKey{r.key, r.id}}] = true
 			n.rows++
 		}
 	}
@@ -44,7 +50,7 @@ func (s *Store) News() (all []chat.Kept, err error) {
 		return nil, s.explain(err)
 	}
 	if !n.followed {
-		n.followed, n.seen, n.own = true, newest, map[messageKey]bool{}
+		n.followed, n.seen, n.own = true, newest, map[newsKey]bool{}
 		return nil, nil
 	}
 	n.seen = min(n.seen, newest) // what is deleted at the end leaves its numbers to what comes
@@ -85,7 +91,7 @@ func (n *news) read(k *conn, newest int64) (all []chat.Kept, err error) {
 			if count++; count == newsAtOnce || m.N > last {
 				last = m.N
 			}
-			if !n.own[messageKey{m.To, m.ID}] {
+			if !n.own[newsKey{m.Out, messageKey{m.To, m.ID}}] {
 				all = append(all, m)
 			}
 			return nil

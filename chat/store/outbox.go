@@ -139,7 +139,7 @@ func (s *Store) change(id chat.MessageID, idle error, query string, args ...any)
 // Fate returns what has become of a message that was said to somebody.
 func (s *Store) Fate(to chat.Key, id chat.MessageID) (status Status, err error) {
 	err = s.reading(func(k *conn) error {
-		return k.get(`SELECT status FROM messages WHERE id = ? AND peer = (SELECT n FROM people WHERE key = ?)`, []any{id[:], to[:]}, &status)
+		return k.get(`SELECT status FROM messages WHERE id = ? AND out = 1 AND peer = (SELECT n FROM people WHERE key = ?)`, []any{id[:], to[:]}, &status)
 	})
 	if none(err) {
 		err = ErrNotQueued

@@ -164,7 +164,7 @@ func (s *Store) Share(name string, to chat.Person, since time.Time) (all []chat.
 	}
 	err = s.reading(func(k *conn) error { // mostly there is nothing, and then nothing is written
 		return k.get(`SELECT EXISTS (SELECT 1 FROM (SELECT id, sent FROM messages WHERE peer = -1 AND room = ? ORDER BY n DESC LIMIT ?) m
-			WHERE sent >= ? AND NOT EXISTS (SELECT 1 FROM messages d WHERE d.id = m.id AND d.peer = (SELECT n FROM people WHERE key = ?)))`,
+			WHERE sent >= ? AND NOT EXISTS (SELECT 1 FROM messages d WHERE d.id = m.id AND d.out = 1 AND d.peer = (SELECT n FROM people WHERE key = ?)))`,
 			[]any{name, room.MaxRecent, millis(since), to.Key[:]}, &lacks)
 	})
 	if err != nil || !lacks {
@@ -183,7 +183,7 @@ func (s *Store) Share(name string, to chat.Person, since time.Time) (all []chat.
 			return err
 		}
 		err = s.write.each(`SELECT id, text, sent, head, clock FROM messages m WHERE room = ? AND peer = -1 AND sent >= ?
-			AND NOT EXISTS (SELECT 1 FROM messages d WHERE d.peer = ? AND d.id = m.id) ORDER BY clock DESC LIMIT ?`,
+			AND NOT EXISTS (SELECT 1 FROM messages d WHERE d.peer = ? AND d.id = m.id AND d.out = 1) ORDER BY clock DESC LIMIT ?`,
 			[]any{name, millis(since), peer, room.MaxRecent}, func(scan func(...any) error) error {
 				var id []byte
 				var sent int64

@@ -95,6 +95,14 @@ CREATE TABLE visits (             -- rooms that a process is in besides those jo
 	key  BLOB NOT NULL,            -- as in rooms
 	PRIMARY KEY (slot, name)
 ) WITHOUT ROWID;
+`, `
+-- An id names a message together with who said it (SPEC §7.5): what comes may have that of what went.
+DROP INDEX messages_id;
+CREATE UNIQUE INDEX messages_id ON messages (peer, id, out);
+CREATE TABLE removed (            -- as deleted, which has what an earlier version removed
+	digest   BLOB PRIMARY KEY,     -- of sender and id: nothing tells of who is forgotten
+	received INTEGER NOT NULL
+) WITHOUT ROWID;
 `}
 
 // migrate brings the schema to the present version.

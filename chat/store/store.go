@@ -75,6 +75,7 @@ type Store struct {
 	news    news
 }
 
+// messageKey names a message by whom it is from, or by whom it is for.
 type messageKey struct {
 	peer chat.Key
 	id   chat.MessageID

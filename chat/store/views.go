@@ -111,9 +111,10 @@ func (s *Store) SetView(v View) error {
 
 // Number returns the N of a message said to or heard from somebody, with the zero Key of one
 // said here in a room; 0 when it isn't there, or not yet: see Flush.
-func (s *Store) Number(peer chat.Key, id chat.MessageID) (n int64, err error) {
+func (s *Store) Number(peer chat.Key, out bool, id chat.MessageID) (n int64, err error) {
 	err = s.reading(func(k *conn) error {
-		return k.get(`SELECT n FROM messages WHERE id = ? AND peer = coalesce((SELECT n FROM people WHERE key = ?), -1)`, []any{id[:], peer[:]}, &n)
+		return k.get(`SELECT n FROM messages WHERE id = ? AND out = ? AND peer = coalesce((SELECT n FROM people WHERE key = ?), -1)`,
+			[]any{id[:], out, peer[:]}, &n)
 	})
 	if none(err) {
 		err = nil

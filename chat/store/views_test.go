@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -46,7 +45,7 @@ func TestViews(t *testing.T) {
 	if v.Unread != 5 || !v.Last.Equal(at) {
 		t.Errorf("at first: %+v", v)
 	}
-	if v.Seen, err = s.Number(ana.Key, chat.MessageID{3}); err != nil || v.Seen == 0 {
+	if v.Seen, err = s.Number(ana.Key, false, chat.MessageID{3}); err != nil || v.Seen == 0 {
 		t.Fatal(v.Seen, err)
 	}
 	v.Draft, v.Muted = "half", true
@@ -60,7 +59,7 @@ func TestViews(t *testing.T) {
 	if err := s.SetView(v); err != nil || view(t, s, ana.Key).Unread != 2 {
 		t.Errorf("what was read is unread: %v", err)
 	}
-	if n, err := s.Number(ana.Key, chat.MessageID{9}); n != 0 || err != nil {
+	if n, err := s.Number(ana.Key, false, chat.MessageID{9}); n != 0 || err != nil {
 		t.Errorf("a message that isn't there has number %d, %v", n, err)
 	}
 	// Numbers that are given again count as unread.
@@ -84,43 +83,12 @@ func TestViews(t *testing.T) {
 // What is there when views begin to be kept counts as read.
 func TestViewsOfAnOlderDatabase(t *testing.T) {
 	dir := t.TempDir()
-	s, err := Open(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ana := chat.Person{Key: chat.Key{1}, Name: "ana"}
-	at := time.UnixMilli(1_700_000_000_000)
-	if _, err := s.Heard(ana, chat.MessageID{1}, "long ago", at, at); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	old, err := connect(s.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, q := range []string{
-		`DROP TABLE views`, `DROP TABLE typed`, `DROP TABLE visits`, `ALTER TABLE people DROP COLUMN named`, fmt.Sprintf(`PRAGMA user_version = %d`, slices.Index(migrations, viewsMigration())),
-	} {
-		if _, err := old.exec(q); err != nil {
-			t.Fatal(err)
-		}
-	}
-	old.close()
-	if s, err = Open(dir); err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	older(t, dir, "CREATE TABLE views", knowAna, `INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner)
+		VALUES (1, x'01', 0, '', 'long ago', 1, 1, 1, 0)`)
+	s := open(t, dir)
 	if v := view(t, s, ana.Key); v.Unread != 0 {
 		t.Errorf("%d are unread", v.Unread)
 	}
-}
-
-// viewsMigration is the one that made views.
-func viewsMigration() string {
-	i := slices.IndexFunc(migrations, func(m string) bool { return strings.Contains(m, "CREATE TABLE views") })
-	return migrations[i]
 }
 
 func TestTyped(t *testing.T) {
@@ -172,7 +140,7 @@ func TestPages(t *testing.T) {
 		}
 		return texts, last
 	}
-	fourth, err := s.Number(ana.Key, chat.MessageID{5, 1})
+	fourth, err := s.Number(ana.Key, false, chat.MessageID{5, 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +186,7 @@ func TestRoomView(t *testing.T) {
 	if err != nil || v.Unread != 2 || !v.Last.Equal(own.Sent) {
 		t.Errorf("of the room: %+v, %v", v, err)
 	}
-	if v.Seen, err = s.Number(chat.Key{}, own.ID); err != nil || v.Seen == 0 {
+	if v.Seen, err = s.Number(chat.Key{}, true, own.ID); err != nil || v.Seen == 0 {
 		t.Fatalf("my own is number %d, %v", v.Seen, err)
 	}
 	v.Draft, v.Muted = "half", true

@@ -62,9 +62,18 @@ type Line struct {
 // read from the store have the store's.
 const liveN = 1 << 40
 
+// lineID names a line of a conversation: an id is its sender's choice, who may take one that
+// another has taken (SPEC §7.5).
 type lineID struct {
-	out bool // nobody else can take an id away from what was said here
-	id  chat.MessageID
+	from chat.Key // zero: I
+	id   chat.MessageID
+}
+
+func (l *Line) lineID() lineID {
+	if l.Out {
+		return lineID{id: l.ID}
+	}
+	return lineID{l.From, l.ID}
 }
 
 // lines is a run of lines in order, without gaps.
@@ -83,12 +92,12 @@ func (l *lines) index(line *Line) {
 		if l.byID == nil {
 			l.byID = map[lineID]int64{}
 		}
-		l.byID[lineID{line.Out, line.ID}] = line.N
+		l.byID[line.lineID()] = line.N
 	}
 }
 
-func (l *lines) has(out bool, id chat.MessageID) bool {
-	_, ok := l.byID[lineID{out, id}]
+func (l *lines) has(id lineID) bool {
+	_, ok := l.byID[id]
 	return ok
 }
 
@@ -132,7 +141,7 @@ func (l *lines) remove(n int64) {
 	all := l.all()
 	if i := slices.IndexFunc(all, func(line Line) bool { return line.N == n }); i >= 0 {
 		l.bytes -= len(all[i].Text)
-		delete(l.byID, lineID{all[i].Out, all[i].ID})
+		delete(l.byID, all[i].lineID())
 		l.buf = slices.Delete(l.buf, l.head+i, l.head+i+1)
 	}
 }
@@ -142,7 +151,7 @@ func (l *lines) trim(count, bytes int) {
 	for len(l.all()) > 1 && (len(l.all()) > count || l.bytes > bytes) {
 		line := &l.buf[l.head]
 		l.bytes -= len(line.Text)
-		delete(l.byID, lineID{line.Out, line.ID})
+		delete(l.byID, line.lineID())
 		*line = Line{}
 		l.head++
 	}
@@ -213,7 +222,8 @@ func (s *Session) line(c *contact, m store.Message) Line {
 
 // has reports whether an event's message has been read from the store.
 func (c *contact) has(e chat.Event) bool {
-	return e.Kept != 0 && e.Kept <= c.view.Newest || c.tail.has(e.Kind == chat.Said, e.ID)
+	known := Line{ID: e.ID, From: e.Person.Key, Out: e.Kind == chat.Said}
+	return e.Kept != 0 && e.Kept <= c.view.Newest || c.tail.has(known.lineID())
 }
 
 // overheard takes what I have said in another process.
@@ -272,7 +282,7 @@ func (s *Session) older(c *contact) bool {
 			f.Before = first.N
 		} else {
 			_ = s.store.Flush() // what isn't there isn't older
-			f.Before, _ = s.store.Number(c.author(&first), first.ID)
+			f.Before, _ = s.store.Number(c.author(&first), first.Out, first.ID)
 		}
 	}
 	page := s.page(c, f, l)
@@ -293,7 +303,8 @@ func (s *Session) page(c *contact, f store.Filter, l *lines) (page []Line) {
 		s.Tell(s.explain(err))
 	}
 	for _, m := range all {
-		if !l.has(m.Out, m.ID) {
+		known := Line{ID: m.ID, From: m.Peer, Out: m.Out}
+		if !l.has(known.lineID()) {
 			page = append(page, s.line(c, m))
 		}
 	}
@@ -312,7 +323,7 @@ func (s *Session) newer(c *contact) bool {
 	}
 	page := s.page(c, store.Filter{Peer: c.conv.Key, Room: c.conv.Room, After: past[len(past)-1].N, Limit: pageLines, First: true}, &c.past)
 	met := len(page) < pageLines
-	if i := slices.IndexFunc(page, func(l Line) bool { return c.tail.has(l.Out, l.ID) }); i >= 0 {
+	if i := slices.IndexFunc(page, func(l Line) bool { return c.tail.has(l.lineID()) }); i >= 0 {
 		met, page = true, page[:i]
 	}
 	for i := range page {
@@ -342,7 +353,7 @@ func (s *Session) jump(c *contact, n int64) bool {
 		return false
 	}
 	// What is at the end of the conversation anyway has other numbers there.
-	if i := slices.IndexFunc(around.all(), func(l Line) bool { return c.tail.has(l.Out, l.ID) }); i >= 0 {
+	if i := slices.IndexFunc(around.all(), func(l Line) bool { return c.tail.has(l.lineID()) }); i >= 0 {
 		c.tail.prepend(around.all()[:i])
 		return true
 	}

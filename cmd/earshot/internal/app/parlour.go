@@ -170,7 +170,7 @@ func (c *contact) order(l *lines) bool {
 	number(all)
 	for i := range all {
 		if all[i].ID != (chat.MessageID{}) {
-			l.byID[lineID{all[i].Out, all[i].ID}] = all[i].N
+			l.byID[all[i].lineID()] = all[i].N
 		}
 	}
 	if l == &c.tail {
@@ -223,7 +223,7 @@ func (s *Session) recount(c *contact, e chat.Event) {
 
 // of returns my own line of that id, or nil.
 func (l *lines) of(id chat.MessageID) *Line {
-	n, ok := l.byID[lineID{true, id}]
+	n, ok := l.byID[lineID{id: id}]
 	if !ok {
 		return nil
 	}

@@ -340,13 +340,13 @@ func (s *Session) keep() {
 // unwritten returns what writes all that has changed.
 func (s *Session) unwritten() func() error {
 	var views []store.View
-	var last []chat.MessageID
+	var last []Line
 	var authors []chat.Key
 	for conv := range s.unkept {
 		if c := s.contacts[conv]; c != nil {
 			views = append(views, c.view)
 			l := c.lastRead()
-			last, authors = append(last, l.ID), append(authors, c.author(&l))
+			last, authors = append(last, l), append(authors, c.author(&l))
 		}
 	}
 	typed := s.newTyped
@@ -356,7 +356,7 @@ func (s *Session) unwritten() func() error {
 		err := s.store.Flush()
 		for i, v := range views {
 			if v.Seen >= liveN { // the store has another number
-				n, bad := s.store.Number(authors[i], last[i])
+				n, bad := s.store.Number(authors[i], last[i].Out, last[i].ID)
 				err = errors.Join(err, bad)
 				v.Seen = n
 			}

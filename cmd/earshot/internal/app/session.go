@@ -305,7 +305,7 @@ func (s *Session) put(c *contact, line Line) int64 {
 	if line.ID != (chat.MessageID{}) {
 		c.newest = line
 		if all := c.tail.all(); len(all) > 1 && all[len(all)-2].clock > line.clock && c.order(&c.tail) {
-			line.N = c.tail.byID[lineID{line.Out, line.ID}]
+			line.N = c.tail.byID[line.lineID()]
 		}
 	}
 	count, bytes := mostUnopenedLines, mostWaitBytes
@@ -375,7 +375,7 @@ func (s *Session) restate(c *contact) {
 // settle notes what has become of a line.
 func (s *Session) settle(c *contact, id chat.MessageID, state State, reason string) {
 	for _, l := range []*lines{&c.tail, &c.past} {
-		n, ok := l.byID[lineID{true, id}]
+		n, ok := l.byID[lineID{id: id}]
 		if !ok {
 			continue
 		}

@@ -100,7 +100,7 @@ func (m *model) show(hit app.Hit) {
 	m.lines()
 	n := hit.Line.N
 	for _, l := range m.timeline.lines {
-		if l.ID == hit.Line.ID && l.Out == hit.Line.Out {
+		if l.ID == hit.Line.ID && l.From == hit.Line.From {
 			n = l.N
 		}
 	}
