@@ -53,17 +53,21 @@ type Stats struct {
 	LostEvents  uint64 // events other than messages that nobody took in time
 }
 
+// capabilities is what this version understands (SPEC §6).
+const capabilities wire.Capabilities = 0
+
 // core is a node without socket, clock, lock or goroutine: its owner brings
 // datagrams and the time, and comes back at timers.next. SPEC.md holds its rules.
 type core struct {
-	identity *Identity
-	key      Key
-	name     string
-	instance [8]byte // this run of the node (SPEC §4)
-	intro    []byte
-	told     []netip.AddrPort // as introduce was last told
-	random   *rand.Rand       // indices, tokens and message ids
-	out      func(datagram []byte, to netip.AddrPort)
+	identity     *Identity
+	key          Key
+	name         string
+	instance     [8]byte // this run of the node (SPEC §4)
+	intro        []byte
+	capabilities wire.Capabilities // what we introduce ourselves with
+	told         []netip.AddrPort  // as introduce was last told
+	random       *rand.Rand        // indices, tokens and message ids
+	out          func(datagram []byte, to netip.AddrPort)
 
 	store    Store
 	refuse   func(Key) bool
@@ -106,7 +110,7 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 		return nil, errLongName
 	}
 	c := &core{
-		identity: cfg.Identity, key: cfg.Identity.Key(), name: cfg.Name, store: cfg.Store, refuse: cfg.Refuse, unanswered: cfg.Unanswered, random: random, out: out,
+		identity: cfg.Identity, key: cfg.Identity.Key(), name: cfg.Name, store: cfg.Store, refuse: cfg.Refuse, unanswered: cfg.Unanswered, random: random, out: out, capabilities: capabilities,
 		people: map[Key]*person{}, links: map[uint32]*link{}, dials: map[uint32]*dial{},
 		halves: map[uint32]*half{}, remotes: map[uint32][]*link{}, hellos: map[opening]*half{},
 		sources: map[netip.Addr]tally{}, hosts: map[netip.Addr]int{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
@@ -130,7 +134,7 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 // introduce makes what handshakes from now on say of this node.
 func (c *core) introduce(addrs []netip.AddrPort) (err error) {
 	c.told = addrs
-	i := wire.Introduction{Name: c.name, Instance: c.instance[:]}
+	i := wire.Introduction{Name: c.name, Instance: c.instance[:], Capabilities: c.capabilities}
 	for _, a := range addrs[:min(len(addrs), wire.MaxAddrs)] {
 		i.Addrs = append(i.Addrs, wire.AppendAddr(nil, a))
 	}

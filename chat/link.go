@@ -11,30 +11,31 @@ import (
 
 // link is a session with one running node of one person, and where that node is.
 type link struct {
-	core      *core
-	person    *person
-	session   *session.Session
-	addr      netip.AddrPort // source of the latest authentic datagram
-	counts    netip.Addr     // whom it counts for
-	budget    int            // bytes that may go to addr while it is unchecked
-	instance  [8]byte
-	binding   [32]byte   // hash of the handshake
-	told      *peerState // nil: nothing yet
-	initiator bool       // we opened it
-	born      time.Time
-	renew     time.Time // when to ask for its successor
-	unproven  *unproven // until the peer shows that it has our last handshake message
-	unmet     bool      // the owner isn't told of it yet
-	waiters   []*waiter // who asked for it, until it is heard
-	again     time.Time // when to offer the store what it would not take; zero: nothing
-	typing    time.Time // when the peer last told that they write
-	retired   bool      // replaced: still takes in, says nothing new
-	doubted   bool      // the peer seems not to know it any more
-	until     time.Time // of a retired one
-	held      int       // bytes of messages in the making, as counted last
-	accepted  uint64    // fragments, likewise
-	stuckFrom time.Time // when it last got on, or had nothing in the making
-	timer     timer
+	core         *core
+	person       *person
+	session      *session.Session
+	addr         netip.AddrPort // source of the latest authentic datagram
+	counts       netip.Addr     // whom it counts for
+	budget       int            // bytes that may go to addr while it is unchecked
+	instance     [8]byte
+	capabilities wire.Capabilities // of the peer's node
+	binding      [32]byte          // hash of the handshake
+	told         *peerState        // nil: nothing yet
+	initiator    bool              // we opened it
+	born         time.Time
+	renew        time.Time // when to ask for its successor
+	unproven     *unproven // until the peer shows that it has our last handshake message
+	unmet        bool      // the owner isn't told of it yet
+	waiters      []*waiter // who asked for it, until it is heard
+	again        time.Time // when to offer the store what it would not take; zero: nothing
+	typing       time.Time // when the peer last told that they write
+	retired      bool      // replaced: still takes in, says nothing new
+	doubted      bool      // the peer seems not to know it any more
+	until        time.Time // of a retired one
+	held         int       // bytes of messages in the making, as counted last
+	accepted     uint64    // fragments, likewise
+	stuckFrom    time.Time // when it last got on, or had nothing in the making
+	timer        timer
 }
 
 // unproven is what an initiator repeats until the responder is heard.
@@ -52,7 +53,7 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 	p := c.person(peer)
 	l := &link{
 		core: c, person: p, session: s, addr: addr, counts: counts, born: now, renew: now.Add(rekeyAfter), initiator: final != nil,
-		instance: [8]byte(intro.Instance), binding: binding, budget: uncheckedFactor * wire.FinalSize,
+		instance: [8]byte(intro.Instance), capabilities: intro.Capabilities, binding: binding, budget: uncheckedFactor * wire.FinalSize,
 	}
 	if l.initiator {
 		l.unproven = &unproven{final: final, again: now.Add(backoff(0)), tries: 1}

@@ -40,6 +40,14 @@ type vectors struct {
 	Handshake handshakeVector `json:"handshake"`
 	Sealed    []sealedVector  `json:"sealed"`
 	Frames    []frameVector   `json:"frames"`
+	// Introductions, without the zeros behind (SPEC §6).
+	Introductions []struct {
+		What         string            `json:"what"`
+		Name         string            `json:"name"`
+		Instance     hexBytes          `json:"instance"`
+		Capabilities wire.Capabilities `json:"capabilities"`
+		CBOR         hexBytes          `json:"cbor"`
+	} `json:"introductions"`
 	// Counters in the order they come, and whether each is taken (SPEC §5).
 	Replay []struct {
 		Counter uint64 `json:"counter"`
@@ -203,6 +211,20 @@ func TestHandshakeVector(t *testing.T) {
 	}
 	if u, err := wire.ParseUnknown(v.Unknown); err != nil || u != (wire.Unknown{Receiver: v.ResponderIndex, Counter: v.UnknownCounter}) {
 		t.Errorf("the unknown reads as %+v, %v", u, err)
+	}
+}
+
+func TestIntroductionVectors(t *testing.T) {
+	for _, v := range readVectors(t).Introductions {
+		want := wire.Introduction{Name: v.Name, Instance: v.Instance, Capabilities: v.Capabilities}
+		b, err := wire.MarshalIntroduction(&want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, v.What, bytes.TrimRight(b, "\x00"), v.CBOR)
+		if got, err := wire.ParseIntroduction(b); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: read as %+v, %v, want %+v", v.What, got, err, want)
+		}
 	}
 }
 

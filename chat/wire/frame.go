@@ -44,7 +44,22 @@ type Introduction struct {
 
 	// Addrs is where the node says it can be reached, each as AppendAddr writes it.
 	Addrs [][]byte `cbor:"3,keyasint,omitempty"`
+
+	Capabilities Capabilities `cbor:"4,keyasint,omitempty"`
 }
+
+// Capabilities is the set of what a node understands beyond the first version of the protocol
+// (SPEC §6). Unknown bits are ignored.
+type Capabilities uint64
+
+// Known capabilities.
+const (
+	CanDecline     Capabilities = 1 << iota // understands declined frames
+	SmallFragments                          // takes fragments of other sizes than SPEC §7.1 gives them
+)
+
+// Has reports whether c holds all of want.
+func (c Capabilities) Has(want Capabilities) bool { return c&want == want }
 
 // MaxAddrs is how many addresses an Introduction holds at most.
 const MaxAddrs = 8

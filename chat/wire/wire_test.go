@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"math"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -162,7 +163,7 @@ func TestMalformedFrames(t *testing.T) {
 
 func TestIntroduction(t *testing.T) {
 	long := strings.Repeat("ñ", 31)
-	in := Introduction{Name: long, Instance: []byte("12345678")}
+	in := Introduction{Name: long, Instance: []byte("12345678"), Capabilities: math.MaxUint64}
 	for i := range byte(MaxAddrs) {
 		in.Addrs = append(in.Addrs, AppendAddr(nil, netip.AddrPortFrom(netip.AddrFrom16([16]byte{0xfd, 15: i}), 41027)))
 	}
@@ -182,6 +183,9 @@ func TestIntroduction(t *testing.T) {
 		if a, err := ParseAddr(b); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%x read as %v, %v", b, a, err)
 		}
+	}
+	if c := in.Capabilities; !c.Has(CanDecline|SmallFragments) || CanDecline.Has(SmallFragments) || !CanDecline.Has(0) {
+		t.Errorf("%b holds the wrong capabilities", c)
 	}
 	if _, err := MarshalIntroduction(&Introduction{Name: strings.Repeat("x", IntroSize)}); err == nil {
 		t.Error("a name that does not fit was taken")
