@@ -341,6 +341,10 @@ func (c *core) send(now time.Time, to Key, text string) (MessageID, error) {
 		c.stats.StoreErrors++
 		return MessageID{}, fmt.Errorf("chat: the message can't be kept: %w", err)
 	}
+	p.typing = time.Time{} // what is written next is news (SPEC §9)
+	if l := p.best(); l != nil {
+		l.session.Typing(false)
+	}
 	if own {
 		p.push(now, session.Message{ID: id, Text: text, Sent: now})
 	} else {
@@ -395,7 +399,7 @@ func (c *core) typing(now time.Time, key Key) {
 	}
 	if l := p.best(); l != nil {
 		p.typing = now
-		l.session.Typing()
+		l.session.Typing(true)
 		l.send(now)
 	}
 }

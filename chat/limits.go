@@ -25,8 +25,8 @@ const (
 	pingAfter     = 4500 * time.Millisecond // of silence, in a conversation that is watched
 	rekeyAfter    = time.Hour               // of a session's life
 	renewAgain    = time.Minute             // when the renewal has not come about
-	typingEvery   = 3 * time.Second         // at most, to one person
-	typingHeed    = time.Second             // between two that are heeded
+	typingEvery   = 3 * time.Second         // at most, to one person, since the last message
+	typingHeed    = time.Second             // between two that are heeded, with no message between
 	renameStep    = 2 * time.Millisecond    // between the sessions that tell a new name
 	expireAfter   = 15 * time.Minute        // of silence
 	retireFor     = 5 * time.Second         // a replaced session still takes in stragglers

@@ -179,11 +179,11 @@ func (l *link) heard(now time.Time) {
 		}
 		l.person.found()
 	}
-	if l.session.PeerTyping() && now.Sub(l.typing) >= typingHeed {
+	l.flush(now)
+	if l.session.PeerTyping() && now.Sub(l.typing) >= typingHeed { // later than the messages beside it (SPEC §9)
 		l.typing = now
 		l.core.events.add(Event{Kind: Typing, Person: l.person.Person})
 	}
-	l.flush(now)
 	if l.session.PeerLeft() || l.session.Violated() {
 		l.remove(now)
 	}
@@ -228,6 +228,7 @@ func (l *link) flush(now time.Time) {
 			break
 		}
 		if fresh {
+			l.typing = time.Time{}
 			c.events.add(Event{
 				Kind: Message, Person: p.Person, ID: m.ID, Text: m.Text, Sent: m.Sent, Received: now,
 			})

@@ -157,7 +157,7 @@ func TestStalledCostsLittle(t *testing.T) {
 	var scratch session.Scratch
 	const datagrams = 100
 	cost := testing.AllocsPerRun(datagrams, func() {
-		l.session.Typing()
+		l.session.Typing(true)
 		b.core.receive(w.now, a.addr, l.session.Next(w.now, &scratch, wire.MaxDatagram))
 	})
 	if cost > 4 {

@@ -30,7 +30,7 @@ func TestTyping(t *testing.T) {
 	}
 	link := a.core.people[b.id.Key()].best()
 	for range 50 { // whoever keeps no measure isn't heeded
-		link.session.Typing()
+		link.session.Typing(true)
 		link.send(w.now)
 		w.run(10 * time.Millisecond)
 	}
@@ -43,6 +43,49 @@ func TestTyping(t *testing.T) {
 	w.run(time.Second)
 	if got := b.kinds(); len(got) != 5 {
 		t.Error("somebody blocked is told")
+	}
+}
+
+// SPEC §9: what is written after a message is told at once, however soon that is.
+func TestTypingAfterMessage(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.node("ana"), w.node("bob")
+	a.opens(time.Second, Target{Addrs: b.at()})
+	w.run(time.Second)
+	for range 5 { // quick talk: each begins to write as soon as they have written
+		a.core.typing(w.now, b.id.Key())
+		w.run(50 * time.Millisecond)
+		a.core.typing(w.now, b.id.Key()) // the next key
+		w.run(50 * time.Millisecond)
+		a.say(b, "hello")
+		w.run(50 * time.Millisecond)
+	}
+	want := []Kind{Met}
+	for range 5 {
+		want = append(want, Typing, Message)
+	}
+	if got := b.order; !slices.Equal(got, want) {
+		t.Fatalf("bob was told %v, want %v", got, want)
+	}
+	// In one datagram with a message it is what came after that.
+	a.core.typing(w.now, b.id.Key())
+	w.run(50 * time.Millisecond)
+	link := a.core.people[b.id.Key()].best()
+	a.core.corking = true
+	a.say(b, "and")
+	link.session.Typing(true)
+	a.core.corking = false
+	link.send(w.now)
+	w.run(time.Second)
+	if got := b.order; !slices.Equal(got[len(want):], []Kind{Typing, Message, Typing}) {
+		t.Errorf("bob was told %v", got[len(want):])
+	}
+	// A message takes back what hasn't gone yet: nobody writes any more then.
+	link.session.Typing(true)
+	a.say(b, "so")
+	w.run(time.Second)
+	if got := b.order; got[len(got)-1] != Message {
+		t.Errorf("bob was told %v", got[len(want):])
 	}
 }
 

@@ -67,6 +67,7 @@ func (q *flights) Pop() any {
 
 // simNode is a program on a machine: the core is lost in a crash, the disk is not.
 type simNode struct {
+	order     []Kind // of all events
 	w         *world
 	id        *Identity
 	name      string
@@ -292,6 +293,7 @@ func (n *simNode) drain() {
 }
 
 func (n *simNode) takes(e Event) {
+	n.order = append(n.order, e.Kind)
 	switch e.Kind {
 	case Message:
 		if n.echoes = append(n.echoes, e.ID); e.Room != "" {

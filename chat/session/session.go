@@ -229,8 +229,9 @@ func (s *Session) Push(m Message) { s.send.push(m) }
 // Ping asks the peer for a sign of life.
 func (s *Session) Ping() { s.pingDue = true }
 
-// Typing tells the peer, once and with nothing to answer, that the person is writing.
-func (s *Session) Typing() { s.typingDue = true }
+// Typing tells the peer, once and with nothing to answer, that the person is writing; false
+// takes that back, if it hasn't gone yet.
+func (s *Session) Typing(on bool) { s.typingDue = on }
 
 // PeerTyping reports whether the peer has told so since the last call.
 func (s *Session) PeerTyping() bool {

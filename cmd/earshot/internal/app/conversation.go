@@ -192,7 +192,6 @@ type contact struct {
 	last time.Time
 
 	typingUntil time.Time
-	toldTyping  time.Time
 
 	parlour // of a room
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -284,22 +285,22 @@ func TestTypingIsMeasured(t *testing.T) {
 	d := newDesk(t)
 	d.sees(ana, discovery.Up)
 	d.types("/to ana")
-	d.Session.Typing(d.Current(), d.now)
+	d.Session.Typing(d.Current())
 	if d.said != nil {
 		t.Error("told somebody who doesn't answer")
 	}
 	d.event(chat.Met, ana, chat.MessageID{})
-	for range 40 {
-		d.Session.Typing(d.Current(), d.now)
-		d.now = d.now.Add(100 * time.Millisecond)
-	}
-	if len(d.said) != 2 {
-		t.Errorf("in 4 s it was told %d times", len(d.said))
+	d.Session.Typing(d.Current())
+	d.types("first")
+	d.Session.Typing(d.Current())
+	d.Session.Typing(d.Current())
+	if want := []string{"1: ...", "1: first", "1: ...", "1: ..."}; !slices.Equal(d.said, want) {
+		t.Errorf("the node, which keeps the measure, was told %q", d.said)
 	}
 	d.Session.settings.Typing = false
 	d.now = d.now.Add(time.Minute)
-	d.Session.Typing(d.Current(), d.now)
-	if len(d.said) != 2 {
+	d.Session.Typing(d.Current())
+	if len(d.said) != 4 {
 		t.Error("told though that is turned off")
 	}
 	d.event(chat.Typing, ana, chat.MessageID{})

@@ -187,7 +187,6 @@ func (s *Session) Say(conv Conv, raw string, now time.Time) {
 	c.past = lines{}
 	line := Line{From: s.me.Key, Out: true, At: now, State: c.sending()}
 	line.Text, line.Action = text(raw)
-	c.toldTyping = time.Time{}
 	if conv.Room != "" {
 		s.sayIn(c, line, raw)
 		return
@@ -265,14 +264,11 @@ func (s *Session) again(l *Line) bool {
 }
 
 // Typing tells whom the conversation is with that I write, unless that is turned off. Call
-// it with every key; it goes out every few seconds at most.
-func (s *Session) Typing(conv Conv, now time.Time) {
-	c := s.contacts[conv]
-	if c == nil || !s.settings.Typing || !c.linked || now.Sub(c.toldTyping) < typingEvery {
-		return
+// it with every key; the node keeps the measure.
+func (s *Session) Typing(conv Conv) {
+	if c := s.contacts[conv]; c != nil && s.settings.Typing && c.linked {
+		s.node.Typing(conv.Key)
 	}
-	c.toldTyping = now
-	s.node.Typing(conv.Key)
 }
 
 // Draft returns what was begun in a conversation and not yet said.

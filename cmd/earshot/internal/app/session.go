@@ -131,7 +131,6 @@ const (
 	glanceEvery = time.Second
 	keepAfter   = time.Second // of the last change of what is kept
 	typingFor   = 6 * time.Second
-	typingEvery = 3 * time.Second
 	lonelyFor   = 3 * time.Second // then a diagnosis begins, which takes two
 	openFor     = 10 * time.Second
 	maxTold     = 500 // lines typed that are remembered

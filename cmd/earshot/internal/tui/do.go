@@ -81,7 +81,7 @@ func (m *model) wrote() {
 	}
 	m.s.SetDraft(conv, m.input.text)
 	if t := m.input.text; t != "" && (t[0] != '/' || strings.HasPrefix(t, "//")) {
-		m.s.Typing(conv, time.Now())
+		m.s.Typing(conv)
 	}
 }
 
