@@ -31,6 +31,14 @@ type receiver struct {
 	whole      string    // the text of the next message, once it is complete and of several fragments
 	assembling bool
 	partial    partial
+	declines   []decline // not confirmed, the oldest first
+}
+
+// decline is a message that was complete and isn't kept.
+type decline struct {
+	last   uint64 // number of its last fragment
+	id     [16]byte
+	reason wire.Reason
 }
 
 // partial is a message of which some fragments are accepted.
@@ -112,6 +120,21 @@ func (r *receiver) accept() {
 	r.advance()
 }
 
+// decline takes the message that peek returned as not kept (SPEC §7.12).
+func (r *receiver) decline(reason wire.Reason) {
+	first := &r.held[0]
+	if r.assembling {
+		first = &r.partial.first
+	}
+	r.declines = append(r.declines, decline{last: r.next, id: first.id, reason: reason})
+	r.accept()
+}
+
+// noted forgets the declines that the peer has confirmed.
+func (r *receiver) noted(last uint64) {
+	r.declines = slices.DeleteFunc(r.declines, func(d decline) bool { return d.last <= last })
+}
+
 // advance moves past the fragment at the front.
 func (r *receiver) advance() {
 	r.next++
@@ -122,17 +145,38 @@ func (r *receiver) advance() {
 	}
 }
 
-// ack says what has been accepted and what has arrived (SPEC §7).
-func (r *receiver) ack() wire.Frame {
-	a := wire.Frame{Type: wire.FrameAck, Seq: r.next}
-	for i := range r.held {
-		switch d := r.held[i].seq - r.next; {
+// ack says what has been accepted, of what is below first, and what has arrived (SPEC §7).
+func (r *receiver) ack(first uint64) wire.Frame {
+	a := wire.Frame{Type: wire.FrameAck, Seq: min(r.next, first)}
+	arrived := func(seq uint64) {
+		switch d := seq - a.Seq; {
 		case d == 0: // arrived, not accepted: Seq itself says so
 		case d <= 64:
 			a.Sack |= 1 << (d - 1)
-		default:
+		case d <= 128:
 			a.Sack2 |= 1 << (d - 65)
 		}
 	}
+	for seq := a.Seq; seq < r.next; seq++ {
+		arrived(seq)
+	}
+	for i := range r.held {
+		arrived(r.held[i].seq)
+	}
 	return a
+}
+
+// acknowledge adds the ack to w, and before it the declines that it rests on (SPEC §7.13).
+func (r *receiver) acknowledge(w *Scratch) {
+	first := r.next
+	for _, d := range r.declines {
+		if w.plain.Len()+declinedSize+controlSize > w.room {
+			first = d.last
+			break
+		}
+		w.frame = wire.Frame{Type: wire.FrameDeclined, Seq: d.last, ID: d.id[:], Reason: d.reason}
+		wire.AppendFrame(&w.plain, &w.frame)
+	}
+	w.frame = r.ack(first)
+	wire.AppendFrame(&w.plain, &w.frame)
 }

@@ -30,6 +30,7 @@ type outgoing struct {
 	Message
 	last      uint64    // number of its last fragment; 0: not yet cut to the end
 	firstSent time.Time // when its first fragment was first sent
+	declined  wire.Reason
 }
 
 // fragment is a piece of a message that has been sent at least once.
@@ -212,7 +213,7 @@ func (s *sender) ack(now time.Time, a *wire.Frame) error {
 		if m.last == 0 || m.last >= a.Seq {
 			break
 		}
-		s.done.Push(Receipt{m.Message, now.Sub(m.firstSent)})
+		s.done.Push(Receipt{m.Message, now.Sub(m.firstSent), m.declined})
 		s.queue.Pop()
 		s.base++
 		s.cut--
@@ -252,6 +253,18 @@ func (s *sender) passed(now time.Time) {
 			s.lose(now, f)
 		} else if s.suspect.IsZero() || at.Before(s.suspect) {
 			s.suspect = at
+		}
+	}
+}
+
+// declined notes that the peer will not have kept a message when it acknowledges it (SPEC §7.14).
+func (s *sender) declined(f *wire.Frame) {
+	for i := range s.cut {
+		if m := s.queue.At(i); m.last == f.Seq && m.ID == [16]byte(f.ID) {
+			m.declined = f.Reason
+			if f.Reason < wire.NotInRoom || f.Reason > wire.NotNow {
+				m.declined = wire.NotNow
+			}
 		}
 	}
 }

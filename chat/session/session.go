@@ -24,6 +24,7 @@ const (
 	FragmentSize = 1024                    // bytes of text in one message frame
 	MaxFragments = MaxText / FragmentSize  // of one message; one more for one with a form
 	Window       = 128                     // fragments in flight, and held out of order
+	MaxDeclines  = 16                      // messages declined, and not confirmed
 	ReplayWindow = 1024                    // counters
 	MinRTO       = 10 * time.Millisecond   // RFC 6298 says 1 s, made for the Internet
 	InitialRTO   = 100 * time.Millisecond  // before the first measurement
@@ -45,10 +46,11 @@ type Message struct {
 	Form uint8     // what Text is, when not just a text (SPEC §6)
 }
 
-// Receipt says that the peer has accepted a message.
+// Receipt says that the peer has accepted a message, or declined it.
 type Receipt struct {
 	Message
-	RTT time.Duration // from its first transmission to the acknowledgement of all of it
+	RTT      time.Duration // from its first transmission to the acknowledgement of all of it
+	Declined wire.Reason   // 0: it is accepted
 }
 
 // Session is one pair of keys and its two streams.
@@ -74,9 +76,12 @@ type Session struct {
 	checkDue, checkedDue             bool
 	tellDue, toldDue                 bool
 	typingDue, peerTyping            bool
+	notedDue                         bool
 	pinged, checking, telling        bool
 	closing, peerLeft                bool
 	token, answer                    uint64 // of our check; of the peer's
+
+	noted uint64 // the greatest last fragment of a message that the peer has declined
 
 	version, took uint64 // of our state; of the peer's latest
 	state, news   []byte // ours; the peer's, until it is taken
@@ -193,6 +198,14 @@ func (s *Session) frame(now time.Time, f *wire.Frame, full bool) error {
 		}
 	case wire.FrameTyping:
 		s.peerTyping = true
+	case wire.FrameDeclined:
+		if f.Seq == 0 || f.Seq >= s.send.next || len(f.ID) != 16 {
+			return ErrMalformed
+		}
+		s.send.declined(f)
+		s.notedDue, s.noted = true, max(s.noted, f.Seq)
+	case wire.FrameNoted:
+		s.recv.noted(f.Seq)
 	case wire.FrameBye:
 		s.peerLeft = true
 		s.byeDue = !s.closing // answered once for each
@@ -304,13 +317,23 @@ func (s *Session) Accept() {
 	}
 }
 
+// MayDecline reports whether few enough declines are unconfirmed for another (SPEC §7.15).
+func (s *Session) MayDecline() bool { return len(s.recv.declines) < MaxDeclines }
+
+// Decline ends the message that Incoming returned without it being kept. The peer, which must
+// understand that (SPEC §6), gets it back as a Receipt with the reason. MayDecline must be true.
+func (s *Session) Decline(reason wire.Reason) {
+	s.recv.decline(reason)
+	s.ackDue = true
+}
+
 // Held is how many bytes the session keeps of messages that are not accepted.
 func (s *Session) Held() int { return s.recv.size }
 
 // Accepted is the number of fragments accepted so far.
 func (s *Session) Accepted() uint64 { return s.recv.next - 1 }
 
-// Receipt returns the next message that the peer has accepted since the last call.
+// Receipt returns the next message that the peer has accepted or declined since the last call.
 func (s *Session) Receipt() (Receipt, bool) { return s.send.receipt() }
 
 // Take takes back, in order, every message pushed that the peer has not
@@ -336,12 +359,17 @@ func (s *Session) Wake() time.Time {
 	return at
 }
 
+const (
+	controlSize  = 98 // the most that all frames but messages, rooms and declined take together
+	declinedSize = 34 // the most that a declined frame takes
+)
+
 // leastLimit is the smallest limit of Next that has room for all but messages.
-const leastLimit = wire.SealedHeader + wire.Tag + 85
+const leastLimit = wire.SealedHeader + wire.Tag + controlSize
 
 // talks reports whether a datagram goes out anyway, which an ack can ride in.
 func (s *Session) talks(now time.Time) bool {
-	return s.pongDue || s.pingDue || s.typingDue || s.checkDue || s.checkedDue || s.tellDue || s.toldDue || s.byeDue || s.send.ready(now)
+	return s.pongDue || s.pingDue || s.typingDue || s.checkDue || s.checkedDue || s.tellDue || s.toldDue || s.notedDue || s.byeDue || s.send.ready(now)
 }
 
 // Next returns the next datagram to send now, of at most limit bytes, or nil. The
@@ -373,8 +401,7 @@ func (s *Session) Next(now time.Time, w *Scratch, limit int) []byte {
 	}
 	if s.ackDue || s.byeDue { // who leaves takes nothing more, so the last word says what came
 		s.ackDue, s.ackBy, s.unacked = false, time.Time{}, 0
-		w.frame = s.recv.ack()
-		wire.AppendFrame(&w.plain, &w.frame)
+		s.recv.acknowledge(w)
 	}
 	if s.pongDue {
 		s.pongDue = false
@@ -399,6 +426,10 @@ func (s *Session) Next(now time.Time, w *Scratch, limit int) []byte {
 	if s.toldDue {
 		s.toldDue = false
 		w.control(wire.FrameTold, s.took)
+	}
+	if s.notedDue {
+		s.notedDue = false
+		w.control(wire.FrameNoted, s.noted)
 	}
 	if s.tellDue && w.plain.Len()+frameHead+len(s.state) <= w.room {
 		s.tellDue, eliciting = false, true

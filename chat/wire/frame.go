@@ -20,6 +20,19 @@ const (
 	FrameRooms   = 8 // which rooms the sender is in
 	FrameTold    = 9
 	FrameTyping  = 10 // the person is writing
+
+	FrameDeclined = 11 // a message is not kept
+	FrameNoted    = 12 // declined frames have come
+)
+
+// Reason says why a message is declined (SPEC §7.16).
+type Reason uint8
+
+// Known reasons.
+const (
+	NotInRoom Reason = 1
+	Quota     Reason = 2
+	NotNow    Reason = 3
 )
 
 // Frame is every frame of SPEC §6 in one struct: a CBOR map with integer keys,
@@ -27,14 +40,16 @@ const (
 // can add to it. ID and Data alias the buffer that was decoded.
 type Frame struct {
 	Type  uint16 `cbor:"0,keyasint"`
-	Seq   uint64 `cbor:"1,keyasint,omitempty"` // message: its number; ack: the first not yet accepted; check, checked: the token; rooms, told: the version
-	ID    Bytes  `cbor:"2,keyasint,omitempty"` // message: 16 bytes, on the first fragment only
+	Seq   uint64 `cbor:"1,keyasint,omitempty"` // message: its number; ack: the first not yet accepted; check, checked: the token; rooms, told: the version; declined, noted: the last fragment of a message
+	ID    Bytes  `cbor:"2,keyasint,omitempty"` // message: 16 bytes, on the first fragment only; declined: those of the message
 	Sent  uint64 `cbor:"3,keyasint,omitempty"` // message: sender's clock, ms since 1970, on the first fragment only
 	Count uint8  `cbor:"4,keyasint,omitempty"` // message: fragments in all, when more than one, on the first only
 	Data  Bytes  `cbor:"5,keyasint,omitempty"` // message: this fragment's text; rooms: the state
 	Sack  uint64 `cbor:"6,keyasint,omitempty"` // ack: bit i set: Seq+1+i has arrived
 	Sack2 uint64 `cbor:"7,keyasint,omitempty"` // ack: bit i set: Seq+65+i has arrived
 	Form  uint8  `cbor:"8,keyasint,omitempty"` // message: what it is, when not just text, on the first fragment only
+
+	Reason Reason `cbor:"9,keyasint,omitempty"` // declined
 }
 
 // Introduction is what each side says of itself inside the handshake (SPEC §4).
