@@ -277,6 +277,9 @@ func (s *Store) flush() error {
 
 // apply writes records, which may be there already, inside a transaction.
 func (s *Store) apply(records []record, owner int64) error {
+	if err := s.count(); err != nil {
+		return err
+	}
 	// Most of what is said is delivered before it comes here: one write does.
 	done := map[messageKey]int64{}
 	own := map[messageKey]bool{}
@@ -338,8 +341,8 @@ func (s *Store) apply(records []record, owner int64) error {
 }
 
 func (s *Store) insert(peer int64, r *record, status Status, received, owner int64) error {
-	_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner)
-		VALUES (?, ?, ?, '', ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, passed)
+		VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, `+counted+`) ON CONFLICT DO NOTHING`,
 		peer, r.id[:], r.kind == said, r.text, r.sent, received, int(status), owner)
 	return err
 }
@@ -377,18 +380,27 @@ func (s *Store) about(r *record, p *known) error {
 			return err
 		}
 	}
-	if r.name == "" || (r.kind == said || r.kind == saidIn) && p.name != "" || r.kind == delivered || r.name == p.name && r.received <= p.last+lastStep {
+	if r.name == "" || (r.kind == said || r.kind == saidIn) && p.name != "" || r.kind == delivered || r.name == p.name && !p.moves(r.received) {
 		return nil
 	}
-	p.name, p.last = r.name, max(p.last, r.received)
+	if p.name = r.name; p.moves(r.received) {
+		p.last = r.received
+	}
 	_, err := s.write.exec(`UPDATE people SET verified = (verified AND name = ?1), named = CASE WHEN name = ?1 THEN named ELSE `+nextNamed+` END,
-		name = ?1, last = max(last, ?2) WHERE n = ?3`,
+		name = ?1, last = ?2 WHERE n = ?3`,
 		p.name, p.last, p.n)
 	return err
 }
 
-// lastStep is how exact a person's last time is kept, in ms.
-const lastStep = 1000
+const (
+	lastStep = 1000       // how exact a person's last time is kept, in ms
+	lastBack = 86_400_000 // a last time that is so far ahead comes of a clock that was wrong
+)
+
+// moves reports whether the person's last time becomes at.
+func (p *known) moves(at int64) bool {
+	return at > p.last+lastStep || 0 < at && at < p.last-lastBack
+}
 
 // lately is how old the knowledge may be that nothing waits for somebody: no older
 // than what other processes write may be unseen.

@@ -160,13 +160,13 @@ func scanMessage(scan func(...any) error) (m Message, err error) {
 }
 
 // remembered is how long a deleted message that was heard is still known, should it
-// come again: as long as anybody tries to deliver it, and a day.
+// come again: as long as anybody tries to deliver it, and a day. [Elapsed] counts it.
 const remembered = Expiry + 24*time.Hour
 
 // Delete removes messages that aren't waiting to be sent, with what is begun or was typed
 // there, and gives their space back to the disk. It returns how many they were. Search and
 // Limit don't count.
-func (s *Store) Delete(f Filter, now time.Time) (count int64, err error) {
+func (s *Store) Delete(f Filter, _ time.Time) (count int64, err error) {
 	if err := s.orphans(); err != nil { // or what they have written would come back
 		return 0, err
 	}
@@ -174,7 +174,7 @@ func (s *Store) Delete(f Filter, now time.Time) (count int64, err error) {
 	err = s.writing(func() error {
 		_, err := s.write.exec(`UPDATE views SET draft = '' WHERE ?1 = '' OR conversation = ?1`, f.conversation())
 		if err == nil {
-			count, err = s.erase(`m.status <> 0 AND NOT (m.peer = -1 AND `+waited+`) AND `+where, args, now)
+			count, err = s.erase(`m.status <> 0 AND NOT (m.peer = -1 AND `+waited+`) AND `+where, args)
 		}
 		return err
 	})
@@ -194,10 +194,10 @@ func init() {
 }
 
 // erase removes the messages that a condition picks, inside a transaction.
-func (s *Store) erase(where string, args []any, now time.Time) (count int64, err error) {
+func (s *Store) erase(where string, args []any) (count int64, err error) {
 	pick := `SELECT m.n FROM messages m WHERE ` + where
 	for _, query := range []string{
-		`INSERT OR IGNORE INTO removed SELECT digest(p.key, d.id), d.received FROM messages d JOIN people p ON p.n = d.peer WHERE d.out = 0 AND d.n IN (` + pick + `)`,
+		`INSERT OR IGNORE INTO removed SELECT digest(p.key, d.id), d.received, ` + counted + ` FROM messages d JOIN people p ON p.n = d.peer WHERE d.out = 0 AND d.n IN (` + pick + `)`,
 		`DELETE FROM search WHERE rowid <= (SELECT n FROM searchable) AND rowid IN (` + pick + `)`,
 		`DELETE FROM messages WHERE n IN (` + pick + `)`,
 	} {
@@ -205,8 +205,8 @@ func (s *Store) erase(where string, args []any, now time.Time) (count int64, err
 			return 0, err
 		}
 	}
-	for _, query := range []string{`DELETE FROM removed WHERE received < ?`, `DELETE FROM deleted WHERE received < ?`} {
-		if _, err := s.write.exec(query, millis(now.Add(-remembered))); err != nil {
+	for _, query := range []string{`DELETE FROM removed`, `DELETE FROM deleted`} {
+		if _, err := s.write.exec(query+` WHERE passed < `+counted+` - ?`, remembered.Milliseconds()); err != nil {
 			return 0, err
 		}
 	}

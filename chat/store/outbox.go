@@ -8,7 +8,7 @@ import (
 	"earshot/chat"
 )
 
-// Expiry is how long a message waits to be delivered before it fails.
+// Expiry is how long a message waits to be delivered before it fails, as [Elapsed] counts.
 const Expiry = 7 * 24 * time.Hour
 
 // Errors of what is asked of the outbox.
@@ -18,19 +18,24 @@ var (
 	ErrBusy      = errors.New("another process is sending the message")
 )
 
-// Expire makes fail what has waited too long and nobody is sending. It returns how
-// many messages those are.
-func (s *Store) Expire(now time.Time) (n int64, err error) {
+// Expire fails what has waited too long and no process is sending, and returns how many messages
+// those are.
+func (s *Store) Expire() (n int64, err error) {
 	var old bool
-	before := millis(now.Add(-Expiry))
+	var before, uncounted int64
 	err = s.reading(func(k *conn) error {
-		return k.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = 0 AND sent < ?)`, []any{before}, &old)
+		passed, more, err := s.look(k)
+		if err != nil {
+			return err
+		}
+		before, uncounted = passed-Expiry.Milliseconds(), more
+		return k.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = 0 AND passed < ?)`, []any{before}, &old)
 	})
-	if err != nil || !old {
+	if err != nil || !old && uncounted < maxUncounted {
 		return 0, err
 	}
 	err = s.writing(func() error {
-		n, err = s.write.exec(`UPDATE messages SET status = 2 WHERE status = 0 AND owner = 0 AND sent < ?`, before)
+		n, err = s.write.exec(`UPDATE messages SET status = 2 WHERE status = 0 AND owner = 0 AND passed < ?`, before)
 		return err
 	})
 	return n, err
@@ -68,8 +73,8 @@ func (s *Store) Queue(to chat.Person, text string, now time.Time) (chat.MessageI
 			}
 			name = ""
 		}
-		_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner)
-			VALUES (?, ?, 1, ?, ?, ?, 0, 0, 0)`, n, id[:], name, text, millis(now))
+		_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, passed)
+			VALUES (?, ?, 1, ?, ?, ?, 0, 0, 0, `+counted+`)`, n, id[:], name, text, millis(now))
 		return err
 	})
 }
@@ -111,7 +116,7 @@ func (s *Store) Cancel(id chat.MessageID, as Status) error {
 // Retry queues a message again that failed or was cancelled, as if said now. It fails with
 // ErrWaits, ErrBusy or ErrNotQueued.
 func (s *Store) Retry(id chat.MessageID, now time.Time) error {
-	return s.change(id, ErrWaits, `UPDATE messages SET status = 0, sent = ? WHERE status <> 1 AND id = ? AND out = 1 AND status IN (2, 3)`, millis(now), id[:])
+	return s.change(id, ErrWaits, `UPDATE messages SET status = 0, sent = ?, passed = `+counted+` WHERE status <> 1 AND id = ? AND out = 1 AND status IN (2, 3)`, millis(now), id[:])
 }
 
 // change changes what is said to have become of a message. It fails with idle when that is

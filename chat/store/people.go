@@ -81,12 +81,12 @@ func (s *Store) SetBlocked(p chat.Person, yes bool, now time.Time) error {
 }
 
 // Forget removes somebody, all that was said with them, and what waits for them.
-func (s *Store) Forget(key chat.Key, now time.Time) error {
+func (s *Store) Forget(key chat.Key, _ time.Time) error {
 	if err := s.orphans(); err != nil { // or what they have written would come back
 		return err
 	}
 	err := s.writing(func() error { // and nobody sends it any more
-		_, err := s.erase(`m.peer = (SELECT n FROM people WHERE key = ?)`, []any{key[:]}, now)
+		_, err := s.erase(`m.peer = (SELECT n FROM people WHERE key = ?)`, []any{key[:]})
 		if err == nil {
 			_, err = s.write.exec(`DELETE FROM people WHERE key = ?`, key[:])
 		}

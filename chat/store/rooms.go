@@ -134,8 +134,8 @@ func (s *Store) applySaidIn(r *record, done map[messageKey]int64, people map[cha
 }
 
 func (s *Store) insertIn(peer int64, r *record, in *inRoom, status Status, received, owner int64) error {
-	_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, room, head, clock)
-		VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+	_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, room, head, clock, passed)
+		VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, `+counted+`) ON CONFLICT DO NOTHING`,
 		peer, r.id[:], r.kind == saidIn, r.text, r.sent, received, int(status), owner, in.room, []byte(in.head), int64(in.clock))
 	return err
 }
@@ -197,8 +197,8 @@ func (s *Store) Share(name string, to chat.Person, since time.Time) (all []chat.
 		slices.Reverse(all)
 		for _, m := range all {
 			if err == nil {
-				_, err = s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, room, late)
-					VALUES (?, ?, 1, '', '', ?, 0, 0, ?, ?, 1) ON CONFLICT DO NOTHING`, peer, m.ID[:], millis(m.Sent), s.slot.number, name)
+				_, err = s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, room, late, passed)
+					VALUES (?, ?, 1, '', '', ?, 0, 0, ?, ?, 1, `+counted+`) ON CONFLICT DO NOTHING`, peer, m.ID[:], millis(m.Sent), s.slot.number, name)
 			}
 		}
 		return err

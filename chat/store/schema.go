@@ -103,6 +103,20 @@ CREATE TABLE removed (            -- as deleted, which has what an earlier versi
 	digest   BLOB PRIMARY KEY,     -- of sender and id: nothing tells of who is forgotten
 	received INTEGER NOT NULL
 ) WITHOUT ROWID;
+`, `
+CREATE TABLE elapsed (             -- one row: see Elapsed
+	passed INTEGER NOT NULL,
+	wall   INTEGER NOT NULL,
+	began  INTEGER NOT NULL        -- passed at first
+);
+INSERT INTO elapsed SELECT at, at, at FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS at);
+-- What had passed when it was kept; 0: that wasn't counted yet.
+ALTER TABLE messages ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
+UPDATE messages SET passed = (SELECT passed FROM elapsed) WHERE status = 0;
+ALTER TABLE deleted ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
+UPDATE deleted SET passed = (SELECT passed FROM elapsed);
+ALTER TABLE removed ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
+UPDATE removed SET passed = (SELECT passed FROM elapsed);
 `}
 
 // migrate brings the schema to the present version.

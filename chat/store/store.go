@@ -70,6 +70,10 @@ type Store struct {
 	readMu sync.Mutex // guards read
 	read   *conn
 
+	elapsedMu sync.Mutex // guards the next two; taken last
+	clock     Clock
+	elapsed   Elapsed
+
 	writeMu sync.Mutex // guards write and news; taken before mu
 	write   *conn
 	news    news
@@ -93,7 +97,7 @@ func OpenPast(dir string) (*Store, error) { return openIn(dir, true) }
 func openIn(dir string, past bool) (*Store, error) {
 	path := filepath.Join(dir, File)
 	s := &Store{
-		path: path, past: past, fresh: map[messageKey]struct{}{}, clear: map[chat.Key]time.Time{},
+		path: path, past: past, clock: systemClock, fresh: map[messageKey]struct{}{}, clear: map[chat.Key]time.Time{},
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if err := s.open(); err != nil {
@@ -265,6 +269,9 @@ func (s *Store) Close() error {
 	if err == nil {
 		err = s.disown(s.slot.number)
 	}
+	if err == nil {
+		err = s.count()
+	}
 	s.release()
 	return s.explain(err)
 }
@@ -423,7 +430,12 @@ func (s *Store) writing(f func() error) error {
 	s.mu.Lock()
 	clear(s.clear)
 	s.mu.Unlock()
-	return s.explain(s.write.transact(f))
+	return s.explain(s.write.transact(func() error {
+		if err := s.count(); err != nil {
+			return err
+		}
+		return f()
+	}))
 }
 
 // reading runs f on the reading connection.

@@ -44,7 +44,7 @@ func openArchive(p *process, c *cli.Context) (*archive, error) {
 		p.notice(file+": part of what was said or heard can't be read", "all else is in the history; remove the file when you don't need it")
 	}
 	a.store.CatchUp()
-	_, _ = a.store.Expire(time.Now()) // or on a full disk it has to be seen another time
+	_, _ = a.store.Expire() // or on a full disk it has to be seen another time
 	if err := a.book.Read(a.store); err != nil {
 		_ = a.store.Close()
 		return nil, err

@@ -59,7 +59,7 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 		now := time.Now()
 		if now.Sub(expired) >= expireEvery {
 			expired = now
-			if n, err := a.Store.Expire(now); err == nil && n > 0 {
+			if n, err := a.Store.Expire(); err == nil && n > 0 {
 				log("messages weren't delivered in time; see: earshot outbox", "count", n)
 			}
 		}
@@ -119,7 +119,7 @@ type keeper struct {
 }
 
 func (k keeper) Outbox(to chat.Key) ([]chat.Saying, error) {
-	if _, err := k.Expire(time.Now()); err != nil {
+	if _, err := k.Expire(); err != nil {
 		return nil, err
 	}
 	return k.Store.Outbox(to)

@@ -18,7 +18,8 @@ func TestOutboxTells(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	now := time.Now()
+	now, up := time.Now(), time.Duration(0)
+	s.SetClock(func() (time.Duration, time.Time) { return up, now })
 	queue := func(name string) chat.MessageID {
 		id, err := s.Queue(chat.Person{Name: name}, "hello", now)
 		if err != nil {
@@ -46,11 +47,13 @@ func TestOutboxTells(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect()
+	up = time.Hour
 	if err := s.Retry(bob, now.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	expect("bob queued")
-	if n, err := s.Expire(now.Add(store.Expiry + time.Minute)); n != 1 || err != nil {
+	up = store.Expiry + time.Minute
+	if n, err := s.Expire(); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	expect("ana failed")
@@ -79,10 +82,13 @@ func TestNothingStaleIsSent(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	ana := chat.Person{Key: chat.Key{1}, Name: "ana"}
-	for text, at := range map[string]time.Time{"old": time.Now().Add(-8 * 24 * time.Hour), "new": time.Now()} {
-		if _, err := s.Queue(ana, text, at); err != nil {
+	up := time.Duration(0)
+	s.SetClock(func() (time.Duration, time.Time) { return up, time.Now() })
+	for _, text := range []string{"old", "new"} {
+		if _, err := s.Queue(ana, text, time.Now()); err != nil {
 			t.Fatal(err)
 		}
+		up += 5 * 24 * time.Hour
 	}
 	all, err := keeper{s, new(sync.Map)}.Outbox(ana.Key)
 	if err != nil || len(all) != 1 || all[0].Text != "new" {
