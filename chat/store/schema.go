@@ -4,6 +4,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -119,7 +122,9 @@ ALTER TABLE removed ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
 UPDATE removed SET passed = (SELECT passed FROM elapsed);
 `}
 
-// migrate brings the schema to the present version.
+// migrate brings the schema to the present version. An older earshot that has the
+// database open would work on with statements made for its own schema, so migrate waits
+// for its end, and gives up after [patience].
 func (k *conn) migrate() error {
 	version, err := k.version()
 	if err != nil || version == len(migrations) {
@@ -128,21 +133,57 @@ func (k *conn) migrate() error {
 	if err := k.journalMode(); err != nil {
 		return err
 	}
-	return k.transact(func() error {
-		version, err := k.version() // another process may have been first
-		if err != nil {
+	for limit := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		err := k.transact(k.migrateAlone)
+		if _, running := errors.AsType[*olderRuns](err); !running {
 			return err
 		}
-		for ; version < len(migrations); version++ {
-			if _, err := k.c.ExecContext(ctx, migrations[version]); err != nil {
-				return err
-			}
-			if _, err := k.c.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version+1)); err != nil {
-				return err
-			}
+		if time.Now().After(limit) {
+			return err
 		}
-		return nil
-	})
+	}
+}
+
+// migrateAlone is migrate inside a transaction. It fails with *olderRuns while a process
+// has the database open.
+func (k *conn) migrateAlone() error {
+	version, err := k.version() // another process may have been first
+	if err != nil || version == len(migrations) {
+		return err
+	}
+	made := version == 0
+	for ; version < len(migrations); version++ {
+		if _, err := k.c.ExecContext(ctx, migrations[version]); err != nil {
+			return err
+		}
+		if _, err := k.c.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version+1)); err != nil {
+			return err
+		}
+	}
+	// At the end, since one may have started meanwhile.
+	if all := Running(filepath.Dir(k.path)); !made && len(all) > 0 {
+		return &olderRuns{all}
+	}
+	return nil
+}
+
+// olderRuns reports that processes of an older earshot have the database open.
+type olderRuns struct{ all []Process }
+
+func (e *olderRuns) Error() string { return "an older earshot runs in this data directory" }
+
+// remedy names the processes to stop.
+func (e *olderRuns) remedy() string {
+	var pids []string
+	for _, p := range e.all {
+		if p.PID != 0 {
+			pids = append(pids, strconv.Itoa(p.PID))
+		}
+	}
+	if len(pids) == 0 {
+		return "stop the earshot that runs, then try again"
+	}
+	return "stop the earshot that runs (pid " + strings.Join(pids, ", ") + "), then try again"
 }
 
 // version returns the version of the schema, 0 where there is none yet. It fails where

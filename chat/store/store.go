@@ -209,6 +209,10 @@ func (s *Store) explain(err error) error {
 		return err
 	}
 	e := &Error{Path: s.path, Err: err}
+	if older, ok := errors.AsType[*olderRuns](err); ok {
+		e.Remedy = older.remedy()
+		return e
+	}
 	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
 		reason := lite.Code() & 0xff
 		if lite.Code() == lib.SQLITE_IOERR_SHMSIZE { // as where there is no room for the index of the log

@@ -30,6 +30,7 @@ func TestLANOlder(t *testing.T) {
 		{"outbox", olderOutbox},
 		{"block", olderBlock},
 		{"kill", olderKill},
+		{"data directory", olderData},
 	} {
 		t.Run(situation.name, func(t *testing.T) {
 			t.Parallel()
