@@ -18,6 +18,7 @@ import (
 
 	"earshot/cmd/earshot/internal/clean"
 	"earshot/cmd/earshot/internal/console"
+	"earshot/cmd/earshot/internal/terminal"
 )
 
 func main() { os.Exit(run(os.Args)) }
@@ -181,10 +182,11 @@ func (p *process) printJSON(v any) error {
 
 // columns returns the width of the terminal that standard output is, else 0.
 func (p *process) columns() int {
-	if width, _, err := term.GetSize(int(p.out.Fd())); err == nil {
-		return width
+	if !term.IsTerminal(int(p.out.Fd())) {
+		return 0
 	}
-	return 0
+	width, _ := terminal.Size(p.out)
+	return width
 }
 
 func command(p *process) *cli.App {

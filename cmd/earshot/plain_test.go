@@ -15,8 +15,8 @@ import (
 	"earshot/cmd/earshot/internal/console"
 )
 
-// terminal stands for a person at a screen.
-type terminal struct {
+// fakeTerminal stands for a person at a screen.
+type fakeTerminal struct {
 	t    *testing.T
 	keys *io.PipeWriter
 	end  chan error
@@ -26,7 +26,7 @@ type terminal struct {
 	news   chan struct{}
 }
 
-func (m *terminal) Write(b []byte) (int, error) {
+func (m *fakeTerminal) Write(b []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.screen.Write(b)
@@ -38,7 +38,7 @@ func (m *terminal) Write(b []byte) (int, error) {
 }
 
 // sees waits until text is on the screen, after what it saw before.
-func (m *terminal) sees(text string) {
+func (m *fakeTerminal) sees(text string) {
 	m.t.Helper()
 	limit := time.After(20 * time.Second)
 	for {
@@ -60,7 +60,7 @@ func (m *terminal) sees(text string) {
 	}
 }
 
-func (m *terminal) types(keys string) {
+func (m *fakeTerminal) types(keys string) {
 	m.t.Helper()
 	if _, err := io.WriteString(m.keys, keys); err != nil {
 		m.t.Fatal(err)
@@ -78,10 +78,10 @@ func person(t *testing.T, name string) *app.App {
 }
 
 // sit puts a person before a terminal, in the lobby.
-func sit(t *testing.T, a *app.App) *terminal {
+func sit(t *testing.T, a *app.App) *fakeTerminal {
 	t.Helper()
 	in, keys := io.Pipe()
-	m := &terminal{t: t, keys: keys, end: make(chan error, 1), news: make(chan struct{}, 1)}
+	m := &fakeTerminal{t: t, keys: keys, end: make(chan error, 1), news: make(chan struct{}, 1)}
 	con := console.New(in, m, func() {})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

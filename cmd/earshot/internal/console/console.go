@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"earshot/cmd/earshot/internal/terminal"
 )
 
 const (
@@ -39,7 +41,7 @@ type Console struct {
 
 	in        io.Reader
 	out       io.Writer
-	size      func() (width, height int, err error)
+	size      func() (width, height int)
 	interrupt func()
 	restore   func() error
 	editor    *term.Terminal
@@ -73,7 +75,7 @@ func Open(in, out *os.File, interrupt func()) (*Console, error) {
 		return nil, fmt.Errorf("the terminal can't be set up: %w", err)
 	}
 	c := New(in, out, interrupt)
-	c.size = func() (int, int, error) { return term.GetSize(int(out.Fd())) }
+	c.size = func() (int, int) { return terminal.Size(out) }
 	c.restore = func() error { return term.Restore(int(in.Fd()), state) }
 	c.resize()
 	c.editor.SetBracketedPasteMode(true)
@@ -85,7 +87,7 @@ func Open(in, out *os.File, interrupt func()) (*Console, error) {
 func New(in io.Reader, out io.Writer, interrupt func()) *Console {
 	c := &Console{
 		in: in, out: out, interrupt: interrupt,
-		size:     func() (int, int, error) { return 80, 24, nil },
+		size:     func() (int, int) { return 80, 24 },
 		restore:  func() error { return nil },
 		lines:    make(chan Line),
 		answered: make(chan struct{}),
@@ -231,7 +233,7 @@ func (c *Console) flush() {
 // resize asks for the terminal's size, which is simpler than a signal and works on
 // every system. c.mu is held, or nobody else is there yet.
 func (c *Console) resize() {
-	if w, h, err := c.size(); err == nil && w > 0 && w != c.width {
+	if w, h := c.size(); w != c.width {
 		c.width = w
 		_ = c.editor.SetSize(w, h)
 	}

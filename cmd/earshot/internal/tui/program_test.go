@@ -19,8 +19,8 @@ import (
 	"earshot/discovery"
 )
 
-// terminal is what a program writes to, and types from.
-type terminal struct {
+// fakeTerminal is what a program writes to, and types from.
+type fakeTerminal struct {
 	mu     sync.Mutex
 	out    bytes.Buffer
 	writes int
@@ -28,12 +28,12 @@ type terminal struct {
 	keys   *io.PipeWriter
 }
 
-func newTerminal() *terminal {
+func newTerminal() *fakeTerminal {
 	r, w := io.Pipe()
-	return &terminal{in: r, keys: w}
+	return &fakeTerminal{in: r, keys: w}
 }
 
-func (v *terminal) Write(b []byte) (int, error) {
+func (v *fakeTerminal) Write(b []byte) (int, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.writes++
@@ -41,7 +41,7 @@ func (v *terminal) Write(b []byte) (int, error) {
 }
 
 // take returns what was written since the last call, and in how many pieces.
-func (v *terminal) take() (string, int) {
+func (v *fakeTerminal) take() (string, int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	text, writes := v.out.String(), v.writes
@@ -53,21 +53,24 @@ func (v *terminal) take() (string, int) {
 // play is a whole program on a terminal, under the bubble's clock.
 type play struct {
 	*stage
-	v     *terminal
+	v     *fakeTerminal
 	heard chan chat.Event
 	seen  chan discovery.Event
 	ended chan error
 	stop  context.CancelCauseFunc
 }
 
-func inPlay(t *testing.T, f func(*play)) {
+func inPlay(t *testing.T, f func(*play)) { t.Helper(); inPlayOf(t, 80, 24, f) }
+
+// inPlayOf is inPlay on a terminal that says it has so many columns and rows.
+func inPlayOf(t *testing.T, width, height int, f func(*play)) {
 	t.Helper()
 	onStage(t, func(g *stage) {
 		ctx, stop := context.WithCancelCause(g.t.Context())
 		p := &play{g, newTerminal(), make(chan chat.Event), make(chan discovery.Event), make(chan error, 1), stop}
 		cfg := Config{Session: g.s, Chat: p.heard, Seen: p.seen}
 		go func() {
-			p.ended <- g.m.run(ctx, cfg, tea.WithInput(p.v.in), tea.WithOutput(p.v), tea.WithWindowSize(80, 24),
+			p.ended <- g.m.run(ctx, cfg, tea.WithInput(p.v.in), tea.WithOutput(p.v), tea.WithWindowSize(width, height),
 				tea.WithColorProfile(colorprofile.ANSI256), tea.WithEnvironment([]string{"TERM=xterm-256color"}))
 		}()
 		p.wait()
@@ -190,6 +193,28 @@ func TestProgram(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A terminal that doesn't know its size is taken for one of 80 by 24, until it does.
+func TestUnknownSize(t *testing.T) {
+	for _, tt := range []struct{ w, h, drawnW, drawnH int }{{0, 0, 80, 24}, {0, 30, 80, 30}, {100, 0, 100, 24}, {1, 1, 1, 1}} {
+		inPlayOf(t, tt.w, tt.h, func(p *play) {
+			text, _ := p.v.take()
+			if p.m.width != tt.drawnW || p.m.height != tt.drawnH || strings.Contains(text, "You are ana") != (tt.w != 1) {
+				t.Errorf("%dx%d is taken for %dx%d: %q", tt.w, tt.h, p.m.width, p.m.height, text)
+			}
+			p.m.send(tea.WindowSizeMsg{Width: 100, Height: 40}) // it is made a size
+			p.wait()
+			if text, _ := p.v.take(); !strings.Contains(text, "talk with>") || p.m.height != 40 {
+				t.Errorf("made larger: %q", text)
+			}
+			p.m.send(tea.WindowSizeMsg{})
+			p.wait()
+			if p.m.width != 80 || p.m.height != 24 {
+				t.Errorf("then taken for %dx%d", p.m.width, p.m.height)
+			}
+		})
+	}
 }
 
 // Nothing is drawn while nothing moves.

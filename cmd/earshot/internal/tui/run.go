@@ -5,6 +5,7 @@ package tui
 
 import (
 	"context"
+	"io"
 	"os"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"earshot/chat"
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/clean"
+	"earshot/cmd/earshot/internal/terminal"
 	"earshot/discovery"
 )
 
@@ -44,11 +46,22 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if w, h, err := term.GetSize(int(cfg.Out.Fd())); err == nil {
-		m.width, m.height = w, h
+	m.width, m.height = terminal.Size(cfg.Out)
+	var out io.Writer = output{cfg.Out, m.cells.stand}
+	if _, _, err := term.GetSize(int(cfg.Out.Fd())); err != nil {
+		out = struct{ io.Writer }{out} // Bubble Tea would end over that
 	}
 	return m.run(ctx, cfg,
-		tea.WithInput(cfg.In), tea.WithOutput(output{cfg.Out, m.cells.stand}), tea.WithColorProfile(profile))
+		tea.WithInput(cfg.In), tea.WithOutput(out), tea.WithWindowSize(m.width, m.height), tea.WithColorProfile(profile))
+}
+
+// sized gives a terminal that doesn't know its size one, for the renderer too.
+func sized(_ tea.Model, msg tea.Msg) tea.Msg {
+	if size, ok := msg.(tea.WindowSizeMsg); ok {
+		size.Width, size.Height = terminal.Known(size.Width, size.Height)
+		return size
+	}
+	return msg
 }
 
 func newModel(cfg Config, profile colorprofile.Profile) (*model, error) {
@@ -76,7 +89,7 @@ func (m *model) run(ctx context.Context, cfg Config, options ...tea.ProgramOptio
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.ctx = inner
-	p := tea.NewProgram(m, append(options, tea.WithContext(ctx), tea.WithoutSignalHandler(), tea.WithFPS(fps))...)
+	p := tea.NewProgram(m, append(options, tea.WithContext(ctx), tea.WithFilter(sized), tea.WithoutSignalHandler(), tea.WithFPS(fps))...)
 	m.send = p.Send
 	m.pace.ticker = func() *time.Ticker { return tickerOf(p) }
 	m.cmds = nil
