@@ -12,6 +12,7 @@ import (
 	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/clean"
+	"earshot/cmd/earshot/internal/terminal"
 	"earshot/discovery"
 )
 
@@ -113,6 +114,8 @@ func explain(err error) (code int, text, remedy string) {
 	switch {
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted, "", ""
+	case errors.Is(err, terminal.ErrGone): // as a hangup does
+		return exitInterrupted, text, ""
 	case errors.As(err, &unsent):
 		code, text, remedy = explain(unsent.error)
 		return code, "failed: " + text, remedy

@@ -14,6 +14,7 @@ import (
 	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/clean"
+	"earshot/cmd/earshot/internal/terminal"
 	"earshot/discovery"
 )
 
@@ -106,6 +107,9 @@ func (a *archive) confirm(c *cli.Context, question string) error {
 	case line := <-answer:
 		if line == "yes" {
 			return nil
+		}
+		if terminal.Gone(a.p.in) {
+			return terminal.ErrGone
 		}
 		return &usage{"not confirmed", "nothing was changed"}
 	case <-c.Context.Done():

@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // picture is what the screen shows, with what differs from run to run made the same.
@@ -177,27 +175,7 @@ type pty struct {
 
 // onPTY starts earshot on a new terminal of 80 by 24 on the host.
 func (h *host) onPTY(args ...string) (*pty, error) {
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := master.SyscallConn() // Fd would make an end of deadlines
-	if err != nil {
-		return nil, err
-	}
-	var number int
-	bad := raw.Control(func(fd uintptr) {
-		if number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN); err == nil {
-			err = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0)
-		}
-		if err == nil {
-			err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80})
-		}
-	})
-	if err := errors.Join(err, bad); err != nil {
-		return nil, err
-	}
-	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	master, slave, err := newPTY(80, 24)
 	if err != nil {
 		return nil, err
 	}

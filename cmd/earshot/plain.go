@@ -13,6 +13,7 @@ import (
 
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/console"
+	"earshot/cmd/earshot/internal/terminal"
 )
 
 // paper is what the plain mode reads from and writes on: a line editor, or standard
@@ -34,6 +35,7 @@ type plain struct {
 	s     *app.Session
 	a     *app.App
 	paper paper
+	gone  <-chan struct{} // closed when the terminal has gone; nil: that shows as the end of input
 	color bool
 	bell  bool // rings for what is worth it
 	rang  time.Time
@@ -59,7 +61,7 @@ func runPlain(ctx context.Context, p *process, a *app.App, s *app.Session, color
 	t.bell = bell && term.IsTerminal(int(p.out.Fd()))
 	if !console.Possible(p.in, p.out) {
 		t.paper = (*sheet)(p)
-		return t.talk(ctx, bareLines(ctx, p.in), nil)
+		return t.talk(p.whileRead(ctx), bareLines(ctx, p.in), nil)
 	}
 	con, err := p.openConsole()
 	if err != nil {
@@ -71,7 +73,7 @@ func runPlain(ctx context.Context, p *process, a *app.App, s *app.Session, color
 
 // onConsole talks at a line editor.
 func (t *plain) onConsole(ctx context.Context, con *console.Console) error {
-	t.paper = con
+	t.paper, t.gone = con, con.Gone()
 	con.Recall(t.s.Typed())
 	asked := make(chan completion)
 	done := make(chan struct{})
@@ -130,9 +132,9 @@ func (t *plain) talk(ctx context.Context, lines <-chan console.Line, asked <-cha
 				return unsaid(t.a, t.s)
 			}
 		}
-		typed := lines
-		if t.s.Calling() {
-			typed = nil
+		typed, gone := lines, (<-chan struct{})(nil)
+		if t.s.Calling() { // what is typed waits, but not the end
+			typed, gone = nil, t.gone
 		}
 		select {
 		case line := <-typed:
@@ -146,6 +148,8 @@ func (t *plain) talk(ctx context.Context, lines <-chan console.Line, asked <-cha
 			t.typed(line)
 			t.ask()
 			t.paper.Answer()
+		case <-gone:
+			return terminal.ErrGone
 		case c := <-asked:
 			c.answer <- t.complete(c.head)
 		case e := <-t.a.Chat:

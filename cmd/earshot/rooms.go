@@ -19,6 +19,7 @@ import (
 	"earshot/chat/room"
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/clean"
+	"earshot/cmd/earshot/internal/terminal"
 )
 
 // passphraseVariable holds the passphrase of a private room.
@@ -72,17 +73,18 @@ func (p *process) passphrase(ctx context.Context, name string) (string, error) {
 		err  error
 	}
 	read := make(chan input, 1)
-	if !term.IsTerminal(int(p.in.Fd())) {
+	typed := term.IsTerminal(int(p.in.Fd()))
+	if !typed {
 		go func() {
 			line, err := readLine(p.in)
 			read <- input{line, err}
 		}()
 	} else {
-		fmt.Fprintf(p.err, "passphrase of %s: ", name)
 		before, err := term.GetState(int(p.in.Fd()))
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("%w: %w", terminal.ErrGone, err)
 		}
+		fmt.Fprintf(p.err, "passphrase of %s: ", name)
 		defer func() { _ = term.Restore(int(p.in.Fd()), before) }() // an interrupt leaves it without echo
 		go func() {
 			b, err := term.ReadPassword(int(p.in.Fd()))
@@ -92,6 +94,9 @@ func (p *process) passphrase(ctx context.Context, name string) (string, error) {
 	}
 	select {
 	case in := <-read:
+		if typed && terminal.Gone(p.in) {
+			return "", terminal.ErrGone
+		}
 		if in.err != nil && !errors.Is(in.err, io.EOF) {
 			return "", fmt.Errorf("the passphrase can't be read: %w", in.err)
 		}

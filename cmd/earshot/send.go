@@ -15,6 +15,7 @@ import (
 	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/clean"
+	"earshot/cmd/earshot/internal/terminal"
 )
 
 // lookAfter is how often to look whether another process has delivered something.
@@ -274,7 +275,8 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 func (p *process) text(ctx context.Context, words []string) (string, error) {
 	text := strings.Join(words, " ")
 	if len(words) == 0 || text == "-" {
-		if term.IsTerminal(int(p.in.Fd())) {
+		typed := term.IsTerminal(int(p.in.Fd()))
+		if typed {
 			p.notice("reading the message from the terminal", "end it with Ctrl-D on a line of its own")
 		}
 		type input struct {
@@ -288,7 +290,10 @@ func (p *process) text(ctx context.Context, words []string) (string, error) {
 		}()
 		select {
 		case in := <-read:
-			if in.err != nil {
+			switch {
+			case typed && terminal.Gone(p.in): // in the midst of it
+				return "", terminal.ErrGone
+			case in.err != nil:
 				return "", fmt.Errorf("standard input: %w", in.err)
 			}
 			text = trimLineEnd(string(in.text))

@@ -29,7 +29,8 @@ type Line struct {
 	Text    string
 	Pasted  bool   // its end, in a paste of several lines: to be taken literally
 	Refused string // why it can't be taken; for those who have lines from elsewhere
-	Err     error  // io.EOF: Ctrl-D on an empty line, or the terminal is gone
+	Stamp   int64  // of its first key: see Console.Stamp
+	Err     error  // io.EOF: Ctrl-D on an empty line; terminal.ErrGone
 }
 
 // Console is the terminal. Its methods may be called from any goroutine.
@@ -38,6 +39,9 @@ type Console struct {
 	// all of them. Set it before the first line is read; it is called from the
 	// reading goroutine.
 	Complete func(head string) []string
+	// Stamp is asked whenever something is typed, the moment it is, and each Line has what it
+	// said of its first key. Set it before the first line is read.
+	Stamp func() int64
 
 	in        io.Reader
 	out       io.Writer
@@ -49,9 +53,12 @@ type Console struct {
 	answered  chan struct{}
 	closed    chan struct{}
 
-	buf    [256]byte // read ahead of the editor
-	rest   []byte    // of buf
-	last   byte      // that the editor got
+	ahead  *ahead
+	rest   []byte // of what was read next
+	stamp  int64  // of rest
+	first  int64  // of the line that the editor gets
+	inLine bool   // it has got the first of it
+	last   byte   // that the editor got
 	paste  paste
 	pasted bool // the line that the editor gets the end of
 
@@ -89,6 +96,8 @@ func New(in io.Reader, out io.Writer, interrupt func()) *Console {
 		in: in, out: out, interrupt: interrupt,
 		size:     func() (int, int) { return 80, 24 },
 		restore:  func() error { return nil },
+		Stamp:    func() int64 { return 0 },
+		ahead:    newAhead(),
 		lines:    make(chan Line),
 		answered: make(chan struct{}),
 		closed:   make(chan struct{}),
@@ -105,6 +114,7 @@ func New(in io.Reader, out io.Writer, interrupt func()) *Console {
 // Read starts to show the prompt and to read lines. Each must be answered.
 func (c *Console) Read(prompt string) <-chan Line {
 	c.SetPrompt(prompt)
+	go c.ahead.read(c.in, c.Stamp, c.interrupt)
 	go func() {
 		for {
 			text, err := c.read()
@@ -112,7 +122,7 @@ func (c *Console) Read(prompt string) <-chan Line {
 				err = nil // that of our own knows more
 			}
 			select {
-			case c.lines <- Line{Text: text, Pasted: c.pasted, Err: err}:
+			case c.lines <- Line{Text: text, Pasted: c.pasted, Stamp: c.first, Err: err}:
 			case <-c.closed:
 				return
 			}
@@ -128,6 +138,9 @@ func (c *Console) Read(prompt string) <-chan Line {
 	}()
 	return c.lines
 }
+
+// Gone is closed when the terminal has gone: no lines come from then on but those typed before.
+func (c *Console) Gone() <-chan struct{} { return c.ahead.gone }
 
 // Hide has the next line asked for by prompt, and neither shown nor remembered. It is called
 // before Answer.
@@ -287,15 +300,11 @@ func (in *input) Read(b []byte) (int, error) {
 	n, ended := 0, false
 	for n == 0 {
 		if len(c.rest) == 0 {
-			got, err := c.in.Read(c.buf[:])
+			next, err := c.ahead.next()
 			if err != nil {
-				return 0, err
+				return 0, terminal.ErrGone
 			}
-			c.rest = c.buf[:got]
-			for i := bytes.IndexByte(c.rest, ctrlC); i >= 0; i = bytes.IndexByte(c.rest, ctrlC) {
-				c.interrupt()
-				c.rest = c.rest[i+1:]
-			}
+			c.rest, c.stamp = next.text, next.stamp
 		}
 		n, ended = in.line(b)
 	}
@@ -309,6 +318,9 @@ func (in *input) Read(b []byte) (int, error) {
 // line moves what was read into b, up to the end of a line.
 func (in *input) line(b []byte) (n int, ended bool) {
 	for len(in.rest) > 0 && n < len(b) {
+		if !in.inLine {
+			in.inLine, in.first = true, in.stamp
+		}
 		char, last := in.rest[0], in.last
 		in.rest, in.last = in.rest[1:], char
 		if char == '\n' && last == '\r' {
@@ -317,7 +329,7 @@ func (in *input) line(b []byte) (n int, ended bool) {
 		b[n] = char
 		n++
 		if char == '\r' || char == '\n' {
-			in.pasted = in.paste.took(char)
+			in.pasted, in.inLine = in.paste.took(char), false
 			return n, true
 		}
 		if in.paste.took(char) { // its last line, which has no end: or it would be edited alone

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"earshot/cmd/earshot/internal/terminal"
 )
 
 // screen collects what is written and tells when something has been.
@@ -190,5 +192,33 @@ func TestRecall(t *testing.T) {
 	go func() { _, _ = io.WriteString(typist, "\x1b[A\x1b[A\r") }()
 	if line := <-lines; line.Text != "one" {
 		t.Errorf("two up is %q", line.Text)
+	}
+}
+
+// A line has the stamp of its first key, though what it waits for goes on meanwhile; and that
+// the terminal has gone shows at once, and after the lines.
+func TestStampsAndEnd(t *testing.T) {
+	keys, typist := io.Pipe()
+	stamp, stamped := int64(0), make(chan struct{}, 10)
+	c := New(keys, newScreen(), func() {})
+	defer c.Close()
+	c.Stamp = func() int64 { defer func() { stamped <- struct{}{} }(); return stamp }
+	lines := c.Read("> ")
+	types := func(text string) { _, _ = io.WriteString(typist, text); <-stamped }
+	types("one\rtwo\rhal")
+	stamp = 1
+	types("f\rthree")
+	stamp = 2
+	types("\r")
+	_ = typist.Close()
+	<-c.Gone()
+	for _, want := range []Line{{Text: "one"}, {Text: "two"}, {Text: "half"}, {Text: "three", Stamp: 1}} {
+		if line := <-lines; line != want {
+			t.Errorf("got %+v, want %+v", line, want)
+		}
+		c.Answer()
+	}
+	if line := <-lines; !errors.Is(line.Err, terminal.ErrGone) {
+		t.Errorf("at the end: %+v", line)
 	}
 }

@@ -2,6 +2,7 @@
 package terminal
 
 import (
+	"errors"
 	"os"
 	"strconv"
 
@@ -13,6 +14,13 @@ const (
 	unknownWidth  = 80
 	unknownHeight = 24
 )
+
+// ErrGone reports that the terminal has gone, without a hangup signal that would have ended
+// the program.
+var ErrGone = errors.New("the terminal has gone")
+
+// Gone reports whether f, which was a terminal, is none any more.
+func Gone(f *os.File) bool { return !term.IsTerminal(int(f.Fd())) }
 
 // Size returns the columns and rows of the terminal that f is.
 func Size(f *os.File) (width, height int) {

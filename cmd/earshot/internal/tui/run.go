@@ -35,7 +35,7 @@ type Config struct {
 const fps = 120
 
 // Run shows the screen until the person leaves it, or ctx ends; then it returns the
-// cause of that. The terminal is as before in any case. A panic comes as [*Crash]. Run
+// cause of that. It returns [terminal.ErrGone] once the terminal has gone. The terminal is as before in any case. A panic comes as [*Crash]. Run
 // reads Chat and Seen until it returns.
 func Run(ctx context.Context, cfg Config) error {
 	profile := colorprofile.ASCII
@@ -47,12 +47,15 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	m.width, m.height = terminal.Size(cfg.Out)
-	var out io.Writer = output{cfg.Out, m.cells.stand}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	gone := func() { cancel(terminal.ErrGone) }
+	var out io.Writer = output{cfg.Out, m.cells.stand, gone}
 	if _, _, err := term.GetSize(int(cfg.Out.Fd())); err != nil {
 		out = struct{ io.Writer }{out} // Bubble Tea would end over that
 	}
 	return m.run(ctx, cfg,
-		tea.WithInput(cfg.In), tea.WithOutput(out), tea.WithWindowSize(m.width, m.height), tea.WithColorProfile(profile))
+		tea.WithInput(input{cfg.In, gone}), tea.WithOutput(out), tea.WithWindowSize(m.width, m.height), tea.WithColorProfile(profile))
 }
 
 // sized gives a terminal that doesn't know its size one, for the renderer too.
@@ -137,14 +140,30 @@ func pump(ctx context.Context, send func(tea.Msg), heard <-chan chat.Event, seen
 	}
 }
 
+// input is the terminal to read from. Bubble Tea goes on without one that ends.
+type input struct {
+	*os.File
+	gone func()
+}
+
+func (i input) Read(b []byte) (int, error) {
+	n, err := i.File.Read(b)
+	if err != nil {
+		i.gone()
+	}
+	return n, err
+}
+
 // output puts back, on their way to the terminal, the clusters that stand-ins stand for.
 type output struct {
 	*os.File
 	stand *standIns
+	gone  func()
 }
 
 func (o output) Write(b []byte) (int, error) {
 	if _, err := o.File.Write(o.stand.restore(b)); err != nil {
+		o.gone()
 		return 0, err
 	}
 	return len(b), nil
