@@ -228,6 +228,8 @@ func (s *seat) Release(to Key) (done bool) {
 	return done
 }
 
+func (s *seat) Lapsed() bool { return false }
+
 func (s *seat) Delivered(to Key, id MessageID, now time.Time) error {
 	return s.on(func(d *disk) error { return d.Delivered(to, id, now) })
 }

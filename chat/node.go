@@ -110,6 +110,9 @@ func (n *Node) tick() {
 func (n *Node) do(f func(now time.Time)) {
 	n.mu.Lock()
 	now := time.Now()
+	if n.core.store.Lapsed() {
+		n.core.lapse(now)
+	}
 	f(now)
 	relief := n.relieve(now)
 	n.writeBatch()

@@ -173,6 +173,17 @@ func (p *person) release(now time.Time) {
 	p.schedule()
 }
 
+// lapse follows a time in which the process stood still. What was its own to send may be another's by
+// now, delivered, or taken back: what still is its own is asked for again.
+func (c *core) lapse(now time.Time) {
+	for _, p := range c.sorted() {
+		if p.backlog() > 0 {
+			p.release(now)
+			p.collect(now)
+		}
+	}
+}
+
 // addrs is where to look for the person, the likeliest first.
 func (p *person) addrs() []netip.AddrPort {
 	var all []netip.AddrPort

@@ -27,6 +27,7 @@ type faults struct {
 	noDedupe         bool
 	weakReplay       bool
 	careless         bool // holds nothing back in rooms
+	oblivious        bool // doesn't notice that its process was stopped
 }
 
 // everySeed simulates with each seed, as many at a time as there are processors, until one

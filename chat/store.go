@@ -36,6 +36,9 @@ type Store interface {
 	Spoke(room string, since time.Time) bool
 	// Tail returns the latest messages of a room since then, in order, at most 1000.
 	Tail(room string, since time.Time) ([]Trace, error)
+	// Lapsed reports, once, whether the process has stood still for so long that other nodes may
+	// have taken over what was this node's to send.
+	Lapsed() bool
 	// Heard keeps a message before it is acknowledged, and reports whether it is new.
 	Heard(from Person, id MessageID, text string, sent, received time.Time) (fresh bool, err error)
 }

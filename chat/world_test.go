@@ -87,6 +87,8 @@ type simNode struct {
 	since     time.Time          // when it came back, after it had left
 	echoes    []MessageID        // ids of messages heard, to be used again
 	used      map[MessageID]bool // ids of messages said
+	store     Store              // nil: disk
+	suspended suspension
 }
 
 // reporter is what a simulation complains to: a test, or a probe that is expected
@@ -139,7 +141,11 @@ func (w *world) person(name string) *simNode {
 
 // start runs a fresh core for the same identity and disk, as after a restart.
 func (n *simNode) start() {
-	c, err := newCore(Config{Identity: n.id, Name: n.name, Store: n.disk}, rand.New(rand.NewPCG(n.w.rng.Uint64(), 2)), n.send)
+	store := n.store
+	if store == nil {
+		store = n.disk
+	}
+	c, err := newCore(Config{Identity: n.id, Name: n.name, Store: store}, rand.New(rand.NewPCG(n.w.rng.Uint64(), 2)), n.send)
 	if err != nil {
 		n.w.t.Fatal(err)
 	}
@@ -325,7 +331,9 @@ func (w *world) step(until time.Time) bool {
 	var due *simNode
 	for _, n := range w.nodes {
 		at := n.back
-		if !n.closed {
+		if n.stopped() {
+			at = n.suspended.until
+		} else if !n.closed {
 			at = n.core.timers.next()
 		}
 		if !at.IsZero() && at.Before(next) {
@@ -336,7 +344,7 @@ func (w *world) step(until time.Time) bool {
 		f := heap.Pop(&w.queue).(flight)
 		w.now = later(w.now, f.at)
 		for _, n := range w.nodes {
-			if n.addr == f.to && !n.closed {
+			if n.addr == f.to && !n.closed && !n.holds(f) {
 				n.gets(f.from, f.b)
 			}
 		}
@@ -352,6 +360,10 @@ func (w *world) step(until time.Time) bool {
 		w.tell("%s restarts", due.name)
 		due.start()
 		w.announce(due)
+		return true
+	}
+	if due.stopped() {
+		due.goOn()
 		return true
 	}
 	due.core.tick(w.now)
@@ -520,6 +532,9 @@ func (d *disk) Said(s Saying) (own bool, err error) {
 		}
 	})
 }
+
+// Lapsed is left to the world, which has a clock of its own.
+func (d *disk) Lapsed() bool { return false }
 
 func (d *disk) Release(to Key) bool {
 	for _, s := range d.outbox {

@@ -152,7 +152,7 @@ func (s *Store) Release(to chat.Key) bool {
 	})
 }
 
-// orphans takes over from processes that were killed: their journals go into the
+// orphans takes over from processes that were killed, or stand still: their journals go into the
 // database, and what they were sending is anybody's.
 func (s *Store) orphans() error {
 	dir := s.running()
@@ -173,8 +173,13 @@ func (s *Store) orphans() error {
 			continue
 		}
 		dead, err := openSlot(dir, n)
+		if err == nil && dead == nil { // it lives
+			if seen, stalled := s.pulses.look(dir, int64(n)); stalled {
+				_ = s.supersede(int64(n), seen) // else later
+			}
+		}
 		if err != nil || dead == nil {
-			continue // it lives
+			continue
 		}
 		s.writeMu.Lock()
 		err = s.inherit(dead)
@@ -252,7 +257,16 @@ func (s *Store) flush() error {
 		if batch == nil {
 			return nil
 		}
-		err := s.write.transact(func() error { return s.apply(batch, s.slot.number) })
+		err := s.write.transact(func() error {
+			rest, err := s.uncarried(s.slot.number, batch) // others may have been first
+			if err == nil {
+				err = s.apply(rest, s.slot.number)
+			}
+			if err == nil {
+				err = s.carried(s.slot.number, rest)
+			}
+			return err
+		})
 		s.mu.Lock()
 		if s.broken = s.explain(err); busy(err) && s.slot.size < maxBehind {
 			s.broken = nil

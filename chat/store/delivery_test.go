@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		startOnce(dir)
 		return
 	}
+	if dir := os.Getenv(puppet); dir != "" {
+		obey(dir)
+		return
+	}
 	if mounted() {
 		return
 	}

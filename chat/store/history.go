@@ -167,7 +167,7 @@ const remembered = Expiry + 24*time.Hour
 // there, and gives their space back to the disk. It returns how many they were. Search and
 // Limit don't count.
 func (s *Store) Delete(f Filter, _ time.Time) (count int64, err error) {
-	if err := s.orphans(); err != nil { // or what they have written would come back
+	if err := s.settle(); err != nil {
 		return 0, err
 	}
 	where, args := f.where()
@@ -191,6 +191,15 @@ func init() {
 		sum := sha256.Sum256(slices.Concat(key, id)) // of fixed lengths
 		return sum[:16], nil
 	})
+}
+
+// settle has in the database what other processes have written until now, or it would come back
+// after it was deleted.
+func (s *Store) settle() error {
+	if err := s.orphans(); err != nil {
+		return err
+	}
+	return s.CarryOver()
 }
 
 // erase removes the messages that a condition picks, inside a transaction.

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	maxSlots   = 1000        // how many processes one data directory can have at once
-	catchUpFor = time.Second // how long to wait for one that may stand still
+	maxSlots   = 1000                  // how many processes one data directory can have at once
+	catchUpFor = time.Second           // how long to wait for one that may stand still
+	carryAfter = 50 * time.Millisecond // after which its journal is read, where that can be
 )
 
 // slot is a place among the running processes of one data directory: a number, a lock
@@ -32,6 +33,7 @@ const (
 type slot struct {
 	number int64
 	lock   *flock.Flock
+	heart  *heart // nil: it has none
 	files  [2]*os.File
 	active int
 	size   int64  // of the active file
@@ -49,6 +51,10 @@ func takeSlot(dir string) (*slot, error) {
 	}
 	for n := 1; n <= maxSlots; n++ {
 		s, err := openSlot(dir, n)
+		if s != nil {
+			s.heart = newHeart(dir, s.number)
+			s.seq = firstRecord()
+		}
 		if s != nil || err != nil {
 			return s, err
 		}
@@ -91,10 +97,19 @@ func written(dir string) map[int]bool {
 }
 
 // CatchUp waits until what other processes have said and heard up to now can be seen here:
-// some milliseconds, and no more than a second.
+// some milliseconds. What one that stands still has written is taken from its journal; for one of
+// an earlier version it waits no more than a second.
 func (s *Store) CatchUp() {
 	dir := s.running()
 	behind := begins(dir)
+	for began := time.Now(); len(behind) > 0 && time.Since(began) < carryAfter; {
+		time.Sleep(time.Millisecond) // nothing tells of it
+		now := begins(dir)
+		maps.DeleteFunc(behind, func(file string, first uint64) bool { return now[file] != first })
+	}
+	if len(behind) > 0 && s.CarryOver() == nil {
+		maps.DeleteFunc(behind, func(_ string, first uint64) bool { return run(first) != 0 })
+	}
 	for end := time.Now().Add(catchUpFor); len(behind) > 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond) // nothing tells of it
 		now := begins(dir)
@@ -109,6 +124,9 @@ func begins(dir string) map[string]uint64 {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
 		if ext := filepath.Ext(e.Name()); ext != ".a" && ext != ".b" {
+			continue
+		}
+		if info, err := e.Info(); err != nil || info.Size() == 0 {
 			continue
 		}
 		f, err := os.Open(filepath.Join(dir, e.Name()))
@@ -130,6 +148,7 @@ func (s *slot) release() {
 			f.Close()
 		}
 	}
+	s.heart.stop()
 	_ = s.lock.Close()
 }
 
@@ -235,7 +254,14 @@ func (s *Store) inherit(dead *slot) error {
 		return dead.empty() // of what was being written
 	}
 	err = s.write.transact(func() error {
-		if err := s.apply(left, 0); err != nil {
+		left, err := s.uncarried(dead.number, left)
+		if err == nil {
+			err = s.apply(left, 0)
+		}
+		if err == nil {
+			err = s.carried(dead.number, left)
+		}
+		if err != nil {
 			return err
 		}
 		return s.disown(dead.number)

@@ -106,11 +106,49 @@ func (s *Store) Adopt(name string, p chat.Person, now time.Time) error {
 
 // Cancel takes a message back that nobody is sending: its status becomes Failed
 // or Cancelled, as said. It fails with ErrBusy or ErrNotQueued.
+//
+// Where a process that stands still was sending it, that is found out first, in some seconds.
 func (s *Store) Cancel(id chat.MessageID, as Status) error {
-	if err := s.orphans(); err != nil {
-		return err
+	var silent map[int64]uint64 // those sending it, and their heartbeats at first
+	for {
+		if err := s.orphans(); err != nil {
+			return err
+		}
+		err := s.change(id, ErrNotQueued, `UPDATE messages SET status = ? WHERE status = 0 AND id = ? AND out = 1 AND owner = 0`, int(as), id[:])
+		if !errors.Is(err, ErrBusy) {
+			return err
+		}
+		beats, bad := s.senders(id)
+		switch {
+		case bad != nil:
+			return bad
+		case silent == nil:
+			silent = beats
+		}
+		for n, count := range beats {
+			if was, known := silent[n]; !known || count != was || count == 0 {
+				return err
+			}
+		}
+		time.Sleep(beatEvery / 4)
 	}
-	return s.change(id, ErrNotQueued, `UPDATE messages SET status = ? WHERE status = 0 AND id = ? AND out = 1 AND owner = 0`, int(as), id[:])
+}
+
+// senders returns the slots of the processes that are sending a message, with their heartbeats;
+// 0: it has none, or is this one.
+func (s *Store) senders(id chat.MessageID) (beats map[int64]uint64, err error) {
+	beats = map[int64]uint64{}
+	err = s.reading(func(k *conn) error {
+		return k.each(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND id = ? AND out = 1 AND owner <> 0`, []any{id[:]}, func(scan func(...any) error) error {
+			var n int64
+			err := scan(&n)
+			if beats[n] = 0; n != s.slot.number {
+				beats[n], _, _ = readBeat(s.running(), n)
+			}
+			return err
+		})
+	})
+	return beats, err
 }
 
 // Retry queues a message again that failed or was cancelled, as if said now. It fails with

@@ -82,7 +82,7 @@ func (s *Store) SetBlocked(p chat.Person, yes bool, now time.Time) error {
 
 // Forget removes somebody, all that was said with them, and what waits for them.
 func (s *Store) Forget(key chat.Key, _ time.Time) error {
-	if err := s.orphans(); err != nil { // or what they have written would come back
+	if err := s.settle(); err != nil {
 		return err
 	}
 	err := s.writing(func() error { // and nobody sends it any more

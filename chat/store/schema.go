@@ -120,6 +120,11 @@ ALTER TABLE deleted ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
 UPDATE deleted SET passed = (SELECT passed FROM elapsed);
 ALTER TABLE removed ADD COLUMN passed INTEGER NOT NULL DEFAULT 0;
 UPDATE removed SET passed = (SELECT passed FROM elapsed);
+`, `
+CREATE TABLE journals (           -- up to which record that of a slot is in the tables
+	slot INTEGER PRIMARY KEY,
+	seq  INTEGER NOT NULL
+);
 `}
 
 // migrate brings the schema to the present version. An older earshot that has the

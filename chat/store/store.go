@@ -21,6 +21,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,6 +67,10 @@ type Store struct {
 	closed   bool
 	wake     chan struct{}
 	done     chan struct{}
+	beating  sync.WaitGroup
+
+	pulses pulses // of the others
+	life   life
 
 	readMu sync.Mutex // guards read
 	read   *conn
@@ -100,11 +105,17 @@ func openIn(dir string, past bool) (*Store, error) {
 		path: path, past: past, clock: systemClock, fresh: map[messageKey]struct{}{}, clear: map[chat.Key]time.Time{},
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	s.pulses.after, s.life.from = stallAfter, time.Now()
 	if err := s.open(); err != nil {
+		err = s.waited(err)
 		s.release()
-		return nil, s.explain(err)
+		return nil, err
 	}
+	s.life.beat.Store(int64(time.Since(s.life.from)))
 	go s.flusher()
+	if s.slot.heart != nil {
+		s.beating.Go(func() { s.beats(s.slot.heart) })
+	}
 	return s, nil
 }
 
@@ -153,7 +164,15 @@ func (s *Store) create() error {
 		return err
 	}
 	lock := flock.New(filepath.Join(s.running(), "new.lock"), flock.SetPermissions(0o600))
-	if err := lock.Lock(); err != nil {
+	patient, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if _, err := lock.TryLockContext(patient, beatEvery/100); errors.Is(err, context.DeadlineExceeded) {
+		who := ""
+		if pid := lockHolders([]string{lock.Path()})[lock.Path()]; pid > 0 {
+			who = ": process " + strconv.Itoa(pid)
+		}
+		return &Error{s.path, errors.New("another earshot began to make the database, and doesn't go on"), "continue or end it" + who}
+	} else if err != nil {
 		return err
 	}
 	defer func() { _ = lock.Close() }()
@@ -265,6 +284,7 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	close(s.wake)
 	<-s.done
+	s.beating.Wait()
 	err := s.Flush()
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
@@ -434,12 +454,16 @@ func (s *Store) writing(f func() error) error {
 	s.mu.Lock()
 	clear(s.clear)
 	s.mu.Unlock()
-	return s.explain(s.write.transact(func() error {
+	err := s.write.transact(func() error {
 		if err := s.count(); err != nil {
 			return err
 		}
 		return f()
-	}))
+	})
+	if s.past { // nobody else waits meanwhile
+		return s.waited(err)
+	}
+	return s.explain(err)
 }
 
 // reading runs f on the reading connection.

@@ -28,7 +28,7 @@ const (
 // follows what others decide about people, until Close.
 func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 	var version int64 = -1
-	var looked, expired time.Time
+	var looked, expired, caughtUp time.Time
 	var trouble string
 	f := &follower{App: a, spoken: map[string]bool{}}
 	adopting := make(chan struct{}, 1)
@@ -83,6 +83,10 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 			f.overhear()
 		}
 		f.share(now)
+		if now.Sub(caughtUp) >= orphanEvery { // what one that stands still has heard comes before what is heard now
+			a.Store.CatchUp()
+			caughtUp = now
+		}
 		version, looked = v, now
 		keys, _ := a.Store.Waiting()
 		for _, key := range keys {
