@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"earshot/chat"
@@ -22,13 +23,15 @@ type View struct {
 // MaxUnread is as far as unread messages are counted.
 const MaxUnread = 999
 
-// Views returns the view of every person known.
+// Views returns the view of every person known, and of those never met in whose conversation
+// something is begun.
 func (s *Store) Views() (all []View, err error) {
 	people, err := s.People()
 	if err != nil {
 		return nil, err
 	}
 	err = s.reading(func(k *conn) error {
+		all = nil
 		var newest int64
 		if err := k.get(newestMessage, nil, &newest); err != nil {
 			return err
@@ -57,7 +60,19 @@ func (s *Store) Views() (all []View, err error) {
 			v.Last = moment(last)
 			all = append(all, v)
 		}
-		return nil
+		return k.each(`SELECT conversation, draft, seen, muted FROM views WHERE draft <> ''`, nil, func(scan func(...any) error) error {
+			v, with := View{Newest: newest}, ""
+			if err := scan(&with, &v.Draft, &v.Seen, &v.Muted); err != nil {
+				return err
+			}
+			var bad error
+			v.Peer, bad = chat.ParseKey(with)
+			known := slices.ContainsFunc(people, func(p Person) bool { return p.Key == v.Peer })
+			if bad == nil && !known { // else a room, or listed already
+				all = append(all, v)
+			}
+			return nil
+		})
 	})
 	return all, err
 }

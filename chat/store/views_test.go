@@ -200,3 +200,20 @@ func TestRoomView(t *testing.T) {
 		t.Errorf("of ana: %+v", v)
 	}
 }
+
+// What is begun in the conversation with somebody never met is there again.
+func TestViewOfNeverMet(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.SetView(View{Peer: ana.Key, Draft: "half", Muted: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []View{{Peer: chat.Key{2}}, {Room: "#dev", Draft: "roomhalf"}} {
+		if err := s.SetView(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := s.Views()
+	if err != nil || len(all) != 1 || all[0].Peer != ana.Key || all[0].Draft != "half" || !all[0].Muted {
+		t.Errorf("%+v, %v", all, err)
+	}
+}

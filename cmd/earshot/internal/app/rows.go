@@ -96,7 +96,11 @@ func (s *Session) name() {
 		if c.conv.Room != "" {
 			continue
 		}
-		if shown := s.book.name(c.conv.Key, c.person.Name); shown != c.shown || c.fold == "" {
+		shown := s.book.name(c.conv.Key, c.person.Name)
+		if shown == "" { // never met, and something is begun
+			shown = c.conv.Key.Short()
+		}
+		if shown != c.shown || c.fold == "" {
 			c.shown, c.fold = shown, clean.Fold(shown)
 		}
 		count[c.fold]++

@@ -184,6 +184,9 @@ func (s *Session) Say(conv Conv, raw string, now time.Time) {
 		return
 	}
 	c := s.about(conv)
+	if Lines(c.view.Draft) == raw { // by lines nothing else takes it away
+		s.SetDraft(conv, "")
+	}
 	c.past = lines{}
 	line := Line{From: s.me.Key, Out: true, At: now, State: c.sending()}
 	line.Text, line.Action = text(raw)
@@ -271,17 +274,25 @@ func (s *Session) Typing(conv Conv) {
 	}
 }
 
-// Draft returns what was begun in a conversation and not yet said.
+// Draft returns what was begun in a conversation and not yet said; with the zero Conv what
+// was begun where none was shown.
 func (s *Session) Draft(conv Conv) string {
+	if conv.IsZero() {
+		return s.begun
+	}
 	if c := s.contacts[conv]; c != nil {
 		return c.view.Draft
 	}
 	return ""
 }
 
-// SetDraft keeps what is begun, over a restart too.
+// SetDraft keeps what is begun: that of a conversation within a second, over a crash too.
 func (s *Session) SetDraft(conv Conv, draft string) {
-	if c := s.contacts[conv]; c != nil && c.view.Draft != draft {
+	switch {
+	case conv.IsZero():
+		s.begun = draft
+	case s.Draft(conv) != draft:
+		c := s.about(conv)
 		c.view.Draft = draft
 		s.touch(c)
 	}

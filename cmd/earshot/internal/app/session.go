@@ -76,6 +76,7 @@ type Session struct {
 	counted bool   // the rooms and their members
 	passFor string // the room of which the passphrase is asked for
 
+	begun    string // where no conversation is shown
 	typed    []string
 	news     []News
 	jobs     []Job

@@ -30,6 +30,8 @@ func (s *Session) Tick(now time.Time) (next time.Time) {
 	}
 	if !s.keepAt.IsZero() && !now.Before(s.keepAt) && !s.keeping {
 		s.keep()
+	} else if !s.keepAt.IsZero() && !s.keeping && s.keepAt.Before(next) {
+		next = s.keepAt
 	}
 	if s.lonely && !s.asked && s.diagnose != nil && now.Sub(s.began) >= lonelyFor {
 		s.asked = true

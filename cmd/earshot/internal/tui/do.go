@@ -73,16 +73,24 @@ func (m *model) pressTalking(text string, bound []*binding) {
 	}
 }
 
-// wrote notes that the input has changed.
+// wrote notes that the input has changed. It belongs to the conversation in which it was
+// written, also where a key has just turned to another.
 func (m *model) wrote() {
-	conv := m.s.Current()
-	if conv.IsZero() {
+	m.s.SetDraft(m.conv, m.draft())
+	if m.conv.IsZero() {
 		return
 	}
-	m.s.SetDraft(conv, m.input.text)
 	if t := m.input.text; t != "" && (t[0] != '/' || strings.HasPrefix(t, "//")) {
-		m.s.Typing(conv)
+		m.s.Typing(m.conv)
 	}
+}
+
+// draft is what is begun: what a line recalled stands in the place of, until that is changed.
+func (m *model) draft() string {
+	if typed := m.s.Typed(); m.typed < len(typed) && m.input.text == typed[m.typed] {
+		return m.unsent
+	}
+	return m.input.text
 }
 
 func is(bound []*binding, actions ...action) bool {
@@ -107,11 +115,12 @@ func (m *model) enter() {
 		m.tell(m.s.Explain(err), true)
 		return
 	}
-	conv := m.s.Current()
-	m.input.set("")
-	if !conv.IsZero() {
-		m.s.SetDraft(conv, "")
+	conv, begun := m.conv, m.draft()
+	if begun == text {
+		begun = ""
 	}
+	m.input.set(begun)
+	m.s.SetDraft(conv, begun)
 	if strings.Contains(text, "\n") && strings.HasPrefix(strings.TrimSpace(text), "/") && !conv.IsZero() {
 		m.s.Say(conv, text, now) // a file's name, not a command
 	} else {
@@ -301,7 +310,7 @@ func (m *model) paste(text string) {
 	default:
 		m.mode = talking
 	}
-	if strings.Count(strings.TrimRight(text, "\n"), "\n") >= pasteLines && !m.s.Current().IsZero() {
+	if strings.Count(strings.TrimRight(text, "\n"), "\n") >= pasteLines && !m.conv.IsZero() {
 		m.pasted = strings.TrimRight(text, "\n")
 		m.mode = asking
 		return
@@ -321,7 +330,7 @@ func (m *model) pressAsking(text string, bound []*binding) {
 	switch {
 	case is(bound, "send") || text == "y":
 		m.mode = talking
-		m.s.Say(m.s.Current(), m.pasted, time.Now())
+		m.s.Say(m.conv, m.pasted, time.Now())
 		m.toEnd()
 	case text == "e":
 		m.mode = talking

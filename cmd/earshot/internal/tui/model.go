@@ -57,6 +57,7 @@ type model struct {
 	listTop  int       // of the list, the first row seen
 	reveal   bool      // scroll the list to the row of the conversation
 	timeline timeline
+	conv     app.Conv // whose line the input is: that shown by turned, and no other
 	input    editor
 	typed    int    // of the lines typed before, the one shown; their number: none
 	unsent   string // what stood there before
@@ -278,6 +279,7 @@ func (m *model) heard(n app.News, now time.Time) {
 // turned shows another conversation. What else is open stays so.
 func (m *model) turned(conv app.Conv) {
 	m.timeline.show(m.s.Lines(conv))
+	m.conv = conv
 	m.input.set(m.s.Draft(conv))
 	m.typed = len(m.s.Typed())
 	m.told = ""

@@ -129,7 +129,6 @@ func onKeptStage(t *testing.T, kept bool, f func(*stage)) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(14*time.Hour + 57*time.Minute)
 		g := &stage{t: t, node: &node{members: map[string][]chat.Person{}, keys: map[string]bool{}, answers: make(chan chat.Person)}, msgs: make(chan tea.Msg, 10000)}
-		book := &app.Book{}
 		if kept {
 			var err error
 			if g.store, err = store.Open(t.TempDir()); err != nil {
@@ -137,31 +136,8 @@ func onKeptStage(t *testing.T, kept bool, f func(*stage)) {
 			}
 			defer g.store.Close()
 			g.node.store = g.store
-			if err := book.Read(g.store); err != nil {
-				t.Fatal(err)
-			}
 		}
-		var err error
-		g.s, err = app.NewSession(app.SessionConfig{
-			Me: me, Node: g.node, Book: book, Store: g.store, Settings: app.DefaultSettings(),
-			Rename: func(string) error { return nil },
-			Join: func(m chat.Membership) error {
-				g.node.members[m.Name], g.node.keys[m.Name] = nil, !m.Key.IsZero()
-				return nil
-			},
-			Leave:   func(name string) error { delete(g.node.members, name); return nil },
-			Explain: func(err error) string { return err.Error() },
-			Diagnose: func(context.Context) string {
-				return "1. the firewall of this machine (ufw) drops what comes to UDP port 41027: others can't begin to talk with you\n" +
-					"   let it in:\n       sudo ufw allow 41027/udp"
-			},
-		}, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if g.m, err = newModel(Config{Session: g.s, Network: "eth0", Settings: app.DefaultSettings()}, colorprofile.ANSI256); err != nil {
-			t.Fatal(err)
-		}
+		g.begin()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		g.m.ctx, g.m.env = ctx, uv.Environ{"TERM=xterm-256color"}
@@ -172,6 +148,46 @@ func onKeptStage(t *testing.T, kept bool, f func(*stage)) {
 			t.Error(err)
 		}
 	})
+}
+
+// begin makes the session and the model.
+func (g *stage) begin() {
+	book := &app.Book{}
+	if g.store != nil {
+		if err := book.Read(g.store); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+	var err error
+	g.s, err = app.NewSession(app.SessionConfig{
+		Me: me, Node: g.node, Book: book, Store: g.store, Settings: app.DefaultSettings(),
+		Rename: func(string) error { return nil },
+		Join: func(m chat.Membership) error {
+			g.node.members[m.Name], g.node.keys[m.Name] = nil, !m.Key.IsZero()
+			return nil
+		},
+		Leave:   func(name string) error { delete(g.node.members, name); return nil },
+		Explain: func(err error) string { return err.Error() },
+		Diagnose: func(context.Context) string {
+			return "1. the firewall of this machine (ufw) drops what comes to UDP port 41027: others can't begin to talk with you\n" +
+				"   let it in:\n       sudo ufw allow 41027/udp"
+		},
+	}, time.Now())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if g.m, err = newModel(Config{Session: g.s, Network: "eth0", Settings: app.DefaultSettings()}, colorprofile.ANSI256); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// restart begins anew with what the store has by now.
+func (g *stage) restart() {
+	g.t.Helper()
+	ctx, env := g.m.ctx, g.m.env
+	g.begin()
+	g.m.ctx, g.m.env = ctx, env
+	g.do(tea.WindowSizeMsg{Width: 80, Height: 24}, due{})
 }
 
 // do gives messages to the model, and what comes of them.
