@@ -1,14 +1,10 @@
 package store
 
 import (
-	"crypto/sha256"
-	"database/sql/driver"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"modernc.org/sqlite"
 
 	"earshot/chat"
 )
@@ -157,90 +153,4 @@ func scanMessage(scan func(...any) error) (m Message, err error) {
 	copy(m.Peer[:], key)
 	m.Sent, m.Received = moment(sent), moment(received)
 	return m, err
-}
-
-// remembered is how long a deleted message that was heard is still known, should it
-// come again: as long as anybody tries to deliver it, and a day. [Elapsed] counts it.
-const remembered = Expiry + 24*time.Hour
-
-// Delete removes messages that aren't waiting to be sent, with what is begun or was typed
-// there, and gives their space back to the disk. It returns how many they were. Search and
-// Limit don't count.
-func (s *Store) Delete(f Filter, _ time.Time) (count int64, err error) {
-	if err := s.settle(); err != nil {
-		return 0, err
-	}
-	where, args := f.where()
-	err = s.writing(func() error {
-		_, err := s.write.exec(`UPDATE views SET draft = '' WHERE ?1 = '' OR conversation = ?1`, f.conversation())
-		if err == nil {
-			count, err = s.erase(`m.status <> 0 AND NOT (m.peer = -1 AND `+waited+`) AND `+where, args)
-		}
-		return err
-	})
-	if err == nil {
-		err = s.shrink()
-	}
-	return count, err
-}
-
-func init() {
-	sqlite.MustRegisterDeterministicScalarFunction("digest", 2, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-		key, _ := args[0].([]byte)
-		id, _ := args[1].([]byte)
-		sum := sha256.Sum256(slices.Concat(key, id)) // of fixed lengths
-		return sum[:16], nil
-	})
-}
-
-// settle has in the database what other processes have written until now, or it would come back
-// after it was deleted.
-func (s *Store) settle() error {
-	if err := s.orphans(); err != nil {
-		return err
-	}
-	return s.CarryOver()
-}
-
-// erase removes the messages that a condition picks, inside a transaction.
-func (s *Store) erase(where string, args []any) (count int64, err error) {
-	pick := `SELECT m.n FROM messages m WHERE ` + where
-	for _, query := range []string{
-		`INSERT OR IGNORE INTO removed SELECT digest(p.key, d.id), d.received, ` + counted + ` FROM messages d JOIN people p ON p.n = d.peer WHERE d.out = 0 AND d.n IN (` + pick + `)`,
-		`DELETE FROM search WHERE rowid <= (SELECT n FROM searchable) AND rowid IN (` + pick + `)`,
-		`DELETE FROM messages WHERE n IN (` + pick + `)`,
-	} {
-		if count, err = s.write.exec(query, args...); err != nil {
-			return 0, err
-		}
-	}
-	for _, query := range []string{`DELETE FROM removed`, `DELETE FROM deleted`} {
-		if _, err := s.write.exec(query+` WHERE passed < `+counted+` - ?`, remembered.Milliseconds()); err != nil {
-			return 0, err
-		}
-	}
-	for _, query := range []string{
-		`DELETE FROM messages WHERE ` + textless,
-		`DELETE FROM typed`, // of which nobody knows where it was said
-		// Numbers may be given again.
-		`UPDATE views SET seen = min(seen, coalesce((SELECT max(n) FROM messages), 0))`,
-		`UPDATE searchable SET n = min(n, coalesce((SELECT max(n) FROM messages), 0))`,
-	} {
-		if _, err := s.write.exec(query); err != nil {
-			return 0, err
-		}
-	}
-	return count, nil
-}
-
-// shrink gives back to the disk the space of what was removed, and leaves nothing of it there.
-func (s *Store) shrink() error {
-	s.writeMu.Lock()
-	defer s.writeMu.Unlock()
-	for _, query := range []string{`INSERT INTO search (search) VALUES ('optimize')`, `VACUUM`, `PRAGMA wal_checkpoint (TRUNCATE)`} {
-		if _, err := s.write.c.ExecContext(ctx, query); err != nil {
-			return s.explain(err)
-		}
-	}
-	return nil
 }

@@ -79,24 +79,3 @@ func (s *Store) SetVerified(p chat.Person, yes bool, now time.Time) error {
 func (s *Store) SetBlocked(p chat.Person, yes bool, now time.Time) error {
 	return s.decide(p, now, "blocked", yes)
 }
-
-// Forget removes somebody, all that was said with them, and what waits for them.
-func (s *Store) Forget(key chat.Key, _ time.Time) error {
-	if err := s.settle(); err != nil {
-		return err
-	}
-	err := s.writing(func() error { // and nobody sends it any more
-		_, err := s.erase(`m.peer = (SELECT n FROM people WHERE key = ?)`, []any{key[:]})
-		if err == nil {
-			_, err = s.write.exec(`DELETE FROM people WHERE key = ?`, key[:])
-		}
-		if err == nil {
-			_, err = s.write.exec(`DELETE FROM views WHERE conversation = ?`, key.String())
-		}
-		return err
-	})
-	if err == nil {
-		err = s.shrink()
-	}
-	return err
-}

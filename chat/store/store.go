@@ -144,6 +144,7 @@ func (s *Store) open() error {
 	if err := s.inherit(s.slot); err != nil && !s.without(err) {
 		return err
 	}
+	s.finishScrub()
 	return s.orphans() // or what they heard could be taken again
 }
 
@@ -194,7 +195,10 @@ func (s *Store) create() error {
 	if err != nil {
 		return err
 	}
-	err = k.migrate()
+	_, err = k.c.ExecContext(ctx, `PRAGMA auto_vacuum = INCREMENTAL`) // or pages could be given back only all at once
+	if err == nil {
+		err = k.migrate()
+	}
 	if err == nil {
 		_, err = k.c.ExecContext(ctx, `PRAGMA wal_checkpoint (TRUNCATE)`)
 	}
@@ -362,7 +366,7 @@ func connect(path string) (*conn, error) {
 	k := &conn{path: path, db: db, c: c, stmts: map[string]*sql.Stmt{}}
 	for _, pragma := range []string{
 		fmt.Sprintf("busy_timeout = %d", patience.Milliseconds()), "synchronous = NORMAL",
-		"wal_autocheckpoint = 2000", "cache_size = -8000",
+		"wal_autocheckpoint = 2000", "cache_size = -8000", "secure_delete = ON",
 	} {
 		if _, err := c.ExecContext(ctx, "PRAGMA "+pragma); err != nil {
 			k.close()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -88,5 +89,41 @@ func TestDamagedJournalIsToldOf(t *testing.T) {
 	}
 	if out, code := runOn(t, dir, "log"); code != 0 || out != "" {
 		t.Errorf("again: exit code %d, %q", code, out)
+	}
+}
+
+// A deletion that leaves copies in the files doesn't pass for whole, and the next command makes it so.
+func TestLogDeleteBesideAReader(t *testing.T) {
+	dir := kept(t, func(s *store.Store) {
+		if _, err := s.Heard(chat.Person{Key: chat.Key{1}, Name: "ana"}, chat.MessageID{1}, "zzsecret", time.Now(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	db, err := sql.Open("sqlite", filepath.Join(dir, store.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	reader, err := db.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.QueryRow(`SELECT count(*) FROM messages`).Scan(new(int)); err != nil {
+		t.Fatal(err)
+	}
+	out, code := runOn(t, dir, "log", "--delete", "--yes")
+	if code != exitFailure || !strings.Contains(out, "1 messages deleted") || !strings.Contains(out, "another program reads the database") {
+		t.Errorf("exit code %d, %q", code, out)
+	}
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := runOn(t, dir, "log"); code != exitDone || out != "" {
+		t.Errorf("then exit code %d, %q", code, out)
+	}
+	for _, file := range []string{store.File, store.Log} {
+		if b, _ := os.ReadFile(filepath.Join(dir, file)); strings.Contains(string(b), "zzsecret") {
+			t.Errorf("%s still has it", file)
+		}
 	}
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -158,11 +160,15 @@ func (a *archive) log(c *cli.Context) error {
 		if err := a.confirm(c, "delete what was said "+what+"?"); err != nil {
 			return err
 		}
-		n, err := a.store.Delete(f, time.Now())
-		if err != nil {
+		n, err := a.store.DeleteContext(c.Context, f, time.Now())
+		if errors.Is(err, errInterrupted) {
+			a.p.notice(fmt.Sprintf("interrupted: %d messages deleted", n), "to delete the others, and what is left of these in the files, do the same again")
 			return err
 		}
-		return a.p.print(fmt.Sprintf("%d messages deleted", n))
+		if err != nil && !errors.Is(err, store.ErrResidue) {
+			return err
+		}
+		return cmp.Or(a.p.print(fmt.Sprintf("%d messages deleted", n)), err)
 	}
 	w := &writer{a: a, json: c.Bool("json"), labels: map[chat.Key]string{}}
 	switch c.String("export") {

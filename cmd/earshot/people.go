@@ -75,7 +75,11 @@ func (a *archive) people(c *cli.Context) error {
 		if err := a.confirm(c, "forget "+a.label(person)+", and all that was said?"); err != nil {
 			return err
 		}
-		return a.store.Forget(known.Key, now)
+		err := a.store.ForgetContext(c.Context, known.Key, now)
+		if errors.Is(err, errInterrupted) {
+			a.p.notice("interrupted: they aren't forgotten, but some of what was said is deleted", "do the same again")
+		}
+		return err
 	}
 	return &usage{"people can't " + clean.Line(args[0]), helpOf(c)}
 }

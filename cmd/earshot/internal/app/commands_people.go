@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -169,9 +170,19 @@ func (s *Session) doForget(c Conv, args string, now time.Time) {
 		s.refuse("to remove " + s.Label(who.conv) + " and all that was said with them: /forget " + args + " yes")
 		return
 	}
+	var residue error // forgotten all the same
 	s.decideThen(who, s.Label(who.conv)+" is forgotten",
-		func(p chat.Person) error { return s.store.Forget(p.Key, now) },
+		func(p chat.Person) error {
+			err := s.store.Forget(p.Key, now)
+			if errors.Is(err, store.ErrResidue) {
+				residue, err = err, nil
+			}
+			return err
+		},
 		func(now time.Time) {
+			if residue != nil {
+				s.refuse(s.explain(residue))
+			}
 			if s.current == who {
 				s.Turn(Conv{}, now)
 			}
