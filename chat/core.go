@@ -54,7 +54,7 @@ type Stats struct {
 }
 
 // capabilities is what this version understands (SPEC §6).
-const capabilities wire.Capabilities = 0
+const capabilities = wire.CanDecline
 
 // core is a node without socket, clock, lock or goroutine: its owner brings
 // datagrams and the time, and comes back at timers.next. SPEC.md holds its rules.
@@ -183,7 +183,7 @@ func (c *core) person(key Key) *person {
 	p := c.people[key]
 	if p == nil {
 		p = &person{core: c, Person: Person{Key: key}}
-		p.timer.run = p.fire
+		p.timer.run, p.retry.run = p.fire, p.retryDeclined
 		c.people[key] = p
 	}
 	return p

@@ -214,7 +214,7 @@ func TestSimultaneousOpenIsTold(t *testing.T) {
 		w.run(time.Duration(w.rng.Int64N(int64(4 * time.Millisecond))))
 		b.core.open(w.now, Target{Key: a.id.Key()}, done)
 		a.say(b, "hello")
-		w.await(2*time.Second, func() bool { return len(told) == 2 && w.settled() })
+		w.await(4*time.Second, func() bool { return len(told) == 2 && w.settled() })
 		if !slices.Equal(told, []error{nil, nil}) || !w.settled() {
 			t.Fatalf("seed %d: told %v", seed, told)
 		}
@@ -364,7 +364,7 @@ func TestTwoNodesOfOnePerson(t *testing.T) {
 	a, b := w.node("ana"), w.node("screen")
 	script := w.node("script")
 	script.id = b.id
-	script.disk = &disk{node: script, heard: map[Key][]string{}, ids: map[authored]bool{}, said: map[Key][]string{}}
+	script.disk = &disk{node: script, contents: newContents()}
 	script.start()
 	w.announce(b)
 	if _, err := a.opens(time.Second, Target{Addrs: b.at()}); err != nil {

@@ -20,16 +20,17 @@ const (
 	Left                        // the person's last session ended with a goodbye
 	Joined                      // the person is in Room from now on
 	Parted                      // the person is in Room no more
-	Declined                    // the person, to whom message ID was said in Room, turns out not to be in it
+	Excluded                    // the person, to whom message ID was said in Room, turns out not to be in it, and isn't waited for
 	Typing                      // the person is writing to us
 	Said                        // another node of ours has said Text to the person, or in Room
+	Declined                    // the person hasn't taken message ID for Reason; it stays queued
 )
 
 // Event is something that happened. It is flat so that it costs no allocation.
 type Event struct {
 	Kind     Kind
 	Person   Person         // whom it concerns: sender, recipient, who came or left
-	ID       MessageID      // Message, Delivered
+	ID       MessageID      // Message, Delivered, Excluded, Declined
 	Text     string         // Message, Said: as it came, at most MaxText bytes, perhaps not valid UTF-8
 	Sent     time.Time      // Message, Said: by the sender's clock
 	Received time.Time      // Message, Joined, Parted: by ours
@@ -38,6 +39,7 @@ type Event struct {
 	Room     string         // Message, Delivered, and what is about a room: its name; empty: between two
 	Clock    uint64         // Message, Said in a room: where it stands among the others (SPEC §13.6)
 	Kept     int64          // Message, Said: its number in the Store, from where it comes; 0: from the network
+	Reason   Reason         // Declined
 }
 
 // Person is somebody proven by a handshake.

@@ -103,7 +103,7 @@ func (m *machine) start() {
 	}
 	m.lw.mu.Lock()
 	m.closed = false
-	m.disk.own = map[ownKey]bool{}
+	m.disk.disown()
 	random := rand.New(rand.NewPCG(m.lw.rng.Uint64(), 2))
 	m.lw.mu.Unlock()
 	s := &seat{machine: m, conn: conn}
@@ -215,6 +215,11 @@ func (s *seat) Waits(to Key) (waits bool) {
 
 func (s *seat) Outbox(to Key) (all []Saying, err error) {
 	err = s.on(func(d *disk) error { all, err = d.Outbox(to); return err })
+	return all, err
+}
+
+func (s *seat) Redeliver(to Key, rooms []string) (all []Saying, err error) {
+	err = s.on(func(d *disk) error { all, err = d.Redeliver(to, rooms); return err })
 	return all, err
 }
 

@@ -84,6 +84,7 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 	}
 	p.resume(now)
 	p.collect(now)
+	p.redeliver(now, nil)
 	if l.initiator && c.links[s.Local()] == l { // it may not be the one to speak over yet
 		l.flush(now)
 	}
@@ -214,18 +215,26 @@ func (l *link) flush(now time.Time) {
 			break
 		}
 		if m.Form == wire.FormRoom {
-			if !l.hearIn(now, m) {
+			accepted, reason := l.hearIn(now, m)
+			if accepted {
+				l.session.Accept()
+			} else if reason != 0 {
+				l.session.Decline(reason)
+			} else {
 				break
 			}
-			l.session.Accept()
 			waits = false
 			continue
 		}
 		fresh, err := c.store.Heard(p.Person, m.ID, m.Text, m.Sent, now)
 		if err != nil {
-			c.stats.StoreErrors++
-			l.again = now.Add(storeAgain)
-			break
+			reason := l.notKept(now, err)
+			if reason == 0 {
+				break
+			}
+			l.session.Decline(reason)
+			waits = false
+			continue
 		}
 		if fresh {
 			l.typing = time.Time{}
@@ -241,6 +250,11 @@ func (l *link) flush(now time.Time) {
 		if !ok {
 			break
 		}
+		if r.Declined != 0 {
+			l.declined(now, r)
+			continue
+		}
+		p.retries = 0
 		if c.store.Delivered(p.Key, r.ID, now) != nil {
 			c.stats.StoreErrors++
 		}
@@ -388,7 +402,7 @@ func (l *link) remove(now time.Time) {
 	} else {
 		p.await(now, l.waiters)
 	}
-	if rest := l.session.Take(); len(rest) > 0 && !c.closing {
+	if rest := p.takeBack(now, l); len(rest) > 0 && !c.closing {
 		p.wait(now, append(rest, p.waiting...))
 	}
 	live := slices.ContainsFunc(p.links, func(o *link) bool { return !o.retired })

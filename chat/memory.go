@@ -13,6 +13,14 @@ import (
 type memory struct {
 	heard map[Key]*seen
 	said  map[string][]*recalled // by room, the latest last
+
+	declined map[Key][]declinedSaying
+}
+
+// declinedSaying is a message that a person hasn't taken.
+type declinedSaying struct {
+	Saying
+	reason Reason
 }
 
 // recalled is a message that was said in a room here.
@@ -22,7 +30,7 @@ type recalled struct {
 }
 
 func newMemory() *memory {
-	return &memory{heard: map[Key]*seen{}, said: map[string][]*recalled{}}
+	return &memory{heard: map[Key]*seen{}, said: map[string][]*recalled{}, declined: map[Key][]declinedSaying{}}
 }
 
 func (*memory) Waits(Key) bool                            { return false }
@@ -75,7 +83,7 @@ func (m *memory) Share(name string, to Person, since time.Time) (all []Saying, e
 	return all, nil
 }
 
-func (m *memory) Decline(to Key, id MessageID, _ time.Time) error {
+func (m *memory) Exclude(to Key, id MessageID, _ time.Time) error {
 	for _, all := range m.said {
 		for _, r := range all {
 			if r.ID == id {
@@ -84,6 +92,30 @@ func (m *memory) Decline(to Key, id MessageID, _ time.Time) error {
 		}
 	}
 	return nil
+}
+
+// Decline keeps as many of a person as may wait for them; a node without a store has no other place.
+func (m *memory) Decline(s Saying, reason Reason, _ time.Time) error {
+	if len(m.declined[s.To]) >= maxBacklog {
+		return ErrBacklog
+	}
+	m.declined[s.To] = append(m.declined[s.To], declinedSaying{s, reason})
+	return nil
+}
+
+func (m *memory) Redeliver(to Key, rooms []string) (all []Saying, err error) {
+	var rest []declinedSaying
+	for _, d := range m.declined[to] {
+		if due := d.reason != NotInRoom; rooms == nil && due || !due && slices.Contains(rooms, d.Room) {
+			all = append(all, d.Saying)
+		} else {
+			rest = append(rest, d)
+		}
+	}
+	if m.declined[to] = rest; rest == nil {
+		delete(m.declined, to)
+	}
+	return all, nil
 }
 
 func (m *memory) Spoke(name string, since time.Time) bool {

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"strings"
 	"time"
 
 	"earshot/chat/room"
@@ -32,7 +31,7 @@ func (c *core) overhear(now time.Time, k Kept) bool {
 		Kind: Message, Person: Person{k.To, k.Name}, ID: k.ID, Text: k.Text, Sent: k.Sent, Received: k.At,
 		Clock: k.Clock, Kept: k.N,
 	}
-	e.Room, _, _ = strings.Cut(k.Room, "·")
+	e.Room = nameOf(k.Room)
 	from := k.To
 	if k.Out {
 		e.Kind, from = Said, c.key

@@ -32,6 +32,8 @@ type person struct {
 	meter       room.Meter
 	typing      time.Time // when it was last told that we write
 	unreachable bool
+	retry       timer   // when to send again what was declined for a while
+	retries     uint    // how often it was, since something was delivered
 	released    [8]byte // instance of the session that was given up last
 	timer       timer
 }
@@ -150,11 +152,7 @@ func (p *person) collect(now time.Time) {
 		c.stats.StoreErrors++
 	}
 	for i := range all {
-		if m := all[i].message(); m.Form == wire.FormRoom {
-			p.sayIn(now, parked{m, all[i].Room})
-		} else {
-			p.push(now, m)
-		}
+		p.say(now, &all[i])
 	}
 }
 
@@ -312,6 +310,7 @@ func (p *person) fire(now time.Time) {
 func (p *person) prune() {
 	if len(p.links) == 0 && len(p.waiting)+len(p.parked) == 0 && len(p.hints) == 0 && p.dial == nil && !p.watched && !p.visible {
 		p.core.timers.set(&p.timer, time.Time{})
+		p.core.timers.set(&p.retry, time.Time{})
 		delete(p.core.people, p.Key)
 	}
 }

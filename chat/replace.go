@@ -69,8 +69,11 @@ func (l *link) retire(now time.Time, to *link) {
 	to.unmet, l.unmet = to.unmet || l.unmet, false
 	to.await(l.waiters)
 	l.waiters = nil
-	for _, m := range l.session.Take() {
+	for _, m := range l.person.takeBack(now, l) {
 		to.session.Push(m)
+	}
+	if to.instance != l.instance {
+		l.person.reread(now) // its node is gone, and so may be their only one in a room
 	}
 	l.schedule(now)
 }

@@ -55,7 +55,7 @@ func (n *Node) Survey(ctx context.Context) {
 }
 
 // SendRoom says text in a room that this node is in, and returns to whom: those known to be
-// in it, and in the lobby everybody visible. Delivered, or Declined, follows for each. It
+// in it, and in the lobby everybody visible. Delivered, Excluded or Declined follows for each. It
 // fails with ErrNotIn, ErrEmpty, ErrTooLong, ErrBacklog or ErrClosed.
 func (n *Node) SendRoom(name, text string) (id MessageID, to []Person, err error) {
 	n.do(func(now time.Time) { id, to, err = n.core.sayIn(now, name, text) })
@@ -64,7 +64,7 @@ func (n *Node) SendRoom(name, text string) (id MessageID, to []Person, err error
 
 // Delivery returns how many of the members to whom a message was said in a room have it, of
 // how many, and who is missing. It knows the last 256 messages.
-func (n *Node) Delivery(id MessageID) (delivered, total int, missing []Person) {
+func (n *Node) Delivery(id MessageID) (delivered, total int, missing []Missing) {
 	n.do(func(time.Time) {
 		f := n.core.rooms.said.of(id)
 		if f == nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"earshot/chat/room"
@@ -60,7 +61,39 @@ type rooms struct {
 	meeting meeting
 	said    fanouts
 	surveys []*survey
+	left    map[room.ID]Membership           // private ones
+	waiting map[string][]room.Message[Event] // what a node without a store has heard in rooms that it isn't in, by handle
 }
+
+// maxLeft is how many private rooms are remembered that were left.
+const maxLeft = 64
+
+// forget remembers a private room that is left.
+func (r *rooms) forget(m Membership) {
+	if m.Key.IsZero() {
+		return
+	}
+	if r.left == nil || len(r.left) >= maxLeft {
+		r.left = map[room.ID]Membership{}
+	}
+	r.left[m.Key.ID()] = m
+}
+
+// unread keeps what is said in a room that this node isn't in, where the store doesn't.
+func (r *rooms) unread(s Store, handle string, m room.Message[Event]) {
+	if _, forgets := s.(*memory); !forgets {
+		return
+	}
+	if r.waiting == nil {
+		r.waiting = map[string][]room.Message[Event]{}
+	}
+	if len(r.waiting[handle]) < maxUnread && (r.waiting[handle] != nil || len(r.waiting) < maxLeft) {
+		r.waiting[handle] = append(r.waiting[handle], m)
+	}
+}
+
+// maxUnread is how many messages of one room wait until the node is in it.
+const maxUnread = 256
 
 // join makes the node be in a room. When it is in one of that name with another key, it
 // leaves that one.
@@ -70,6 +103,7 @@ func (c *core) join(now time.Time, m Membership) error {
 			return nil
 		}
 		delete(c.rooms.in, m.Name)
+		c.rooms.forget(r.Membership)
 		c.timers.set(&r.timer, time.Time{})
 	}
 	same := 0
@@ -96,6 +130,10 @@ func (c *core) join(now time.Time, m Membership) error {
 		r.order.Recall(now, room.Ref{ID: s.ID, Author: author(cmp.Or(s.From, c.key))}, s.Clock, parents(&h))
 	}
 	c.rooms.in[m.Name] = r
+	for _, m := range c.rooms.waiting[r.handle] {
+		r.show(r.order.Add(now, m, c.patience))
+	}
+	delete(c.rooms.waiting, r.handle)
 	c.tellAll(now)
 	for _, p := range c.sorted() {
 		p.reread(now)
@@ -120,6 +158,7 @@ func (c *core) leave(now time.Time, name string) error {
 		return ErrNotIn
 	}
 	delete(c.rooms.in, name)
+	c.rooms.forget(r.Membership)
 	c.timers.set(&r.timer, time.Time{})
 	c.tellAll(now)
 	return nil
@@ -182,6 +221,7 @@ type peerState struct {
 	tags    []byte // one after the other
 	version uint64 // which they are bound to
 	passing bool
+	left    []string // handles of rooms that it is no more in, as was learned later
 	rooms   []string // handles of those of the rooms that we can know
 }
 
@@ -230,6 +270,9 @@ func (l *link) news(now time.Time) {
 		}
 		p.parked = append(late, p.parked...)
 	}
+	if !l.told.passing && len(l.told.rooms) > 0 {
+		p.redeliver(now, l.told.rooms)
+	}
 	p.unpark(now)
 	c.surveyed()
 }
@@ -239,13 +282,24 @@ func (l *link) read() {
 	t := l.told
 	t.rooms = slices.Clip(t.open)
 	for _, r := range l.core.rooms.in {
-		for tags := t.tags; !r.Key.IsZero() && len(tags) > 0; tags = tags[wire.TagSize:] {
-			if r.Key.Made(tags[:wire.TagSize], l.binding, l.person.Key, t.version) {
-				t.rooms = append(t.rooms, r.handle)
-				break
-			}
+		if l.proves(r.Key) {
+			t.rooms = append(t.rooms, r.handle)
 		}
 	}
+	if len(t.left) > 0 {
+		t.rooms = slices.DeleteFunc(slices.Clone(t.rooms), func(h string) bool { return slices.Contains(t.left, h) })
+	}
+}
+
+// proves reports whether the peer has shown to be in the private room with that key.
+func (l *link) proves(k room.Key) bool {
+	t := l.told
+	for tags := t.tags; !k.IsZero() && len(tags) > 0; tags = tags[wire.TagSize:] {
+		if k.Made(tags[:wire.TagSize], l.binding, l.person.Key, t.version) {
+			return true
+		}
+	}
+	return false
 }
 
 // word is a session over which a node of the person, not passing, has told its rooms.
@@ -361,6 +415,12 @@ func (c *core) list() []Room {
 		all = append(all, *byHandle[h])
 	}
 	return all
+}
+
+// nameOf returns the name of the room with that handle.
+func nameOf(handle string) string {
+	name, _, _ := strings.Cut(handle, "·")
+	return name
 }
 
 // author is how a message's parents name who said it.

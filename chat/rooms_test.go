@@ -96,7 +96,7 @@ func TestLobby(t *testing.T) {
 }
 
 // Who turns out not to be in the lobby isn't waited for, and says so.
-func TestDeclined(t *testing.T) {
+func TestExcluded(t *testing.T) {
 	w := newWorld(t, 1)
 	a, b := w.inRooms("ana", lobby), w.inRooms("bob")
 	w.gather()
@@ -104,7 +104,7 @@ func TestDeclined(t *testing.T) {
 	expectList(t, "said to", to, "bob")
 	w.run(time.Second)
 	expectList(t, "bob hears", b.heardIn(lobby))
-	if i := slices.IndexFunc(a.events, func(e Event) bool { return e.Kind == Declined && e.ID == id && e.Room == room.Here }); i < 0 {
+	if i := slices.IndexFunc(a.events, func(e Event) bool { return e.Kind == Excluded && e.ID == id && e.Room == room.Here }); i < 0 {
 		t.Errorf("ana was told %v", a.kinds())
 	}
 	if f := a.core.rooms.said.of(id); f.total != 0 || len(f.missing) != 0 {

@@ -14,7 +14,7 @@ import (
 // other's rooms (SPEC §13.5).
 type parked struct {
 	session.Message
-	room string // handle
+	maybe bool // only if they turn out to be in the room: they haven't told that they are
 }
 
 // sayIn says text in a room that we are in, and returns to whom.
@@ -52,7 +52,7 @@ func (c *core) sayIn(now time.Time, name, text string) (id MessageID, to []Perso
 	m := s.message()
 	for i, p := range members {
 		if own[i] {
-			p.sayIn(now, parked{m, r.handle})
+			p.sayIn(now, parked{m, !p.in(r.handle)})
 		} else {
 			p.collect(now)
 		}
@@ -83,10 +83,14 @@ func (r *parlour) head(clock uint64, parents []room.Ref) string {
 func (s *Saying) message() session.Message {
 	m := session.Message{ID: s.ID, Text: s.Text, Sent: s.Sent}
 	if s.Room != "" {
-		m.Text, m.Form = s.Head+s.Text, wire.FormRoom
+		m.Text, m.Form, m.Room = s.Head+s.Text, wire.FormRoom, s.Room
 	}
 	return m
 }
+
+// maybe reports whether s may have been said to people who only might be in the room: in the lobby
+// everybody visible is taken for a member until they tell otherwise.
+func (s *Saying) maybe() bool { return s.Room == room.Here }
 
 // share returns what we have said in the room and the person was never told (SPEC §13.7).
 func (c *core) share(now time.Time, p *person, r *parlour) (all []parked) {
@@ -98,7 +102,7 @@ func (c *core) share(now time.Time, p *person, r *parlour) (all []parked) {
 		c.stats.StoreErrors++
 	}
 	for i := range kept {
-		all = append(all, parked{kept[i].message(), r.handle})
+		all = append(all, parked{Message: kept[i].message()})
 	}
 	return all
 }
@@ -119,14 +123,16 @@ func (p *person) sayIn(now time.Time, m parked) {
 func (p *person) unpark(now time.Time) {
 	for len(p.parked) > 0 && p.word() != nil && len(p.waiting) == 0 {
 		m := p.parked[0]
-		if l := p.seat(m.room); l != nil {
+		if l := p.seat(m.Room); l != nil {
 			if s := p.speaking(); l.session.Telling() || s != nil && s != l {
 				break // for a moment
 			}
 			l.session.Push(m.Message)
 			l.send(now)
-		} else if !p.in(m.room) {
-			p.decline(now, m)
+		} else if !p.in(m.Room) && m.maybe {
+			p.exclude(now, m)
+		} else if !p.in(m.Room) {
+			p.decline(now, m.Message, NotInRoom)
 		} else {
 			break // until there is a session with the node that is in it
 		}
@@ -150,61 +156,105 @@ func (p *person) seat(handle string) (seat *link) {
 	return seat
 }
 
-// decline gives up a message for somebody who isn't in the room.
-func (p *person) decline(now time.Time, m parked) {
+// exclude gives up a message for a person who turns out not to be in the room.
+func (p *person) exclude(now time.Time, m parked) {
 	c := p.core
-	if c.store.Decline(p.Key, m.ID, now) != nil {
+	if c.store.Exclude(p.Key, m.ID, now) != nil {
 		c.stats.StoreErrors++
 	}
 	if f := c.rooms.said.of(m.ID); f != nil && f.off(p.Key) {
 		f.total--
-		c.events.add(Event{Kind: Declined, Person: p.Person, ID: m.ID, Room: f.room})
+		c.events.add(Event{Kind: Excluded, Person: p.Person, ID: m.ID, Room: f.room})
 	}
 }
 
-// hearIn takes a message that was said in a room, and reports whether it may be
-// acknowledged.
-func (l *link) hearIn(now time.Time, m session.Message) bool {
+// hearIn takes a message that was said in a room, and reports whether it is kept, and so may be
+// acknowledged, or for which reason it is declined; neither: it waits.
+func (l *link) hearIn(now time.Time, m session.Message) (kept bool, reason wire.Reason) {
 	c, p := l.core, l.person
 	h, text, err := wire.ParseRoomHead(m.Text)
 	if err != nil || len(text) > MaxText {
 		c.stats.Malformed++
-		return true
+		return l.decline()
 	}
 	r := c.roomOf(&h)
 	if r != nil && !r.Key.IsZero() && !p.proves(r.handle) {
 		if l.told == nil { // it is on its way
 			l.again = now.Add(storeAgain)
-			return false
+			return false, 0
 		}
 		r = nil
 	}
 	if r == nil {
 		c.stats.Refused++
-		return true
+		if handle := c.elsewhere(&h, p); handle != "" && !l.capabilities.Has(wire.CanDecline) {
+			return l.keepIn(now, nil, handle, &h, m, text)
+		}
+		return l.decline()
 	}
+	return l.keepIn(now, r, r.handle, &h, m, text)
+}
+
+// decline says that a message isn't kept, when it may. A peer that doesn't understand that is told
+// that it has come: nothing of it could be kept, and all that follows would wait (SPEC §13.5).
+func (l *link) decline() (kept bool, reason wire.Reason) {
+	switch {
+	case !l.capabilities.Has(wire.CanDecline):
+		return true, 0
+	case !l.session.MayDecline():
+		return false, 0
+	}
+	return false, wire.NotInRoom
+}
+
+// keepIn keeps a message that was said in a room, which r is where this node is in it. What it returns
+// is as of hearIn.
+func (l *link) keepIn(now time.Time, r *parlour, handle string, h *wire.RoomHead, m session.Message, text string) (kept bool, reason wire.Reason) {
+	c, p := l.core, l.person
 	if ok, again := p.meter.Take(now); !ok {
 		l.again = again
-		return false
+		return false, 0
 	}
 	msg := room.Message[Event]{
 		Ref: room.Ref{ID: m.ID, Author: author(p.Key)}, Clock: h.Clock, Size: len(text),
-		Body: Event{Kind: Message, Person: p.Person, ID: m.ID, Text: text, Sent: m.Sent, Received: now, Room: r.Name},
+		Body: Event{Kind: Message, Person: p.Person, ID: m.ID, Text: text, Sent: m.Sent, Received: now, Room: nameOf(handle)},
 	}
-	msg.Parents = parents(&h)
-	place := r.order.Place(now, &msg)
+	msg.Parents = parents(h)
+	order := &room.Order[Event]{} // of what isn't shown here
+	if r != nil {
+		order = &r.order
+	}
+	place := order.Place(now, &msg)
 	fresh, err := c.store.HeardIn(p.Person, Saying{
-		ID: m.ID, Text: text, Sent: m.Sent, Room: r.handle, Head: m.Text[:len(m.Text)-len(text)], Clock: place,
+		ID: m.ID, Text: text, Sent: m.Sent, Room: handle, Head: m.Text[:len(m.Text)-len(text)], Clock: place,
 	}, now)
 	if err != nil {
-		c.stats.StoreErrors++
-		l.again = now.Add(storeAgain)
-		return false
+		return false, l.notKept(now, err)
 	}
-	if fresh {
+	switch {
+	case !fresh:
+	case r != nil:
 		r.show(r.order.Add(now, msg, c.patience))
+	default:
+		c.rooms.unread(c.store, handle, msg)
 	}
-	return true
+	return true, 0
+}
+
+// elsewhere returns the handle of a room that this node isn't in, if the person may be heard there:
+// it may be another node's of ours, or was this one's.
+func (c *core) elsewhere(h *wire.RoomHead, p *person) string {
+	if h.Private == nil {
+		if name, err := room.ParseName(h.Name); err != nil || name != h.Name {
+			return ""
+		}
+		return h.Name
+	}
+	m, known := c.rooms.left[room.ID(h.Private)]
+	if known && slices.ContainsFunc(p.links, func(l *link) bool { return l.told != nil && l.proves(m.Key) }) {
+		return m.Handle()
+	}
+	return ""
 }
 
 // parents returns what a message names as its parents.
@@ -265,7 +315,7 @@ type fanout struct {
 	id      MessageID
 	room    string // name
 	total   int    // members it was said to
-	missing map[Key]Person
+	missing map[Key]Missing
 }
 
 // off strikes off somebody for whom it needn't be awaited any more.
@@ -282,9 +332,9 @@ type fanouts struct {
 }
 
 func (f *fanouts) add(id MessageID, name string, to []Person) {
-	o := &fanout{id: id, room: name, total: len(to), missing: make(map[Key]Person, len(to))}
+	o := &fanout{id: id, room: name, total: len(to), missing: make(map[Key]Missing, len(to))}
 	for _, p := range to {
-		o.missing[p.Key] = p
+		o.missing[p.Key] = Missing{Person: p}
 	}
 	if f.byID == nil {
 		f.byID = map[MessageID]*fanout{}

@@ -52,11 +52,12 @@ func (d *disk) SaidIn(s Saying, to []Person) (own []bool, err error) {
 	return own, d.writes(func() {
 		l := &line{Saying: s, from: d.node.id.Key(), times: 1, to: map[Key]bool{}}
 		d.lines[authored{l.from, s.ID}] = l
+		d.news = append(d.news, authored{l.from, s.ID})
 		for i, p := range to {
 			l.to[p.Key] = true
 			s.To = p.Key
 			d.outbox = append(d.outbox, s)
-			d.own[keyOf(s)] = own[i]
+			d.owns(s, own[i])
 		}
 		if d.real != nil {
 			s.To = Key{}
@@ -73,6 +74,7 @@ func (d *disk) HeardIn(from Person, s Saying, received time.Time) (fresh bool, e
 		switch {
 		case l == nil:
 			d.lines[authored{from.Key, s.ID}] = &line{Saying: s, from: from.Key, times: 1}
+			d.news = append(d.news, authored{from.Key, s.ID})
 		case fresh:
 			l.times++
 		}
@@ -97,7 +99,7 @@ func (d *disk) Share(name string, to Person, since time.Time) (all []Saying, err
 		slices.Reverse(all)
 		for _, s := range all {
 			d.outbox = append(d.outbox, s)
-			d.own[keyOf(s)] = true
+			d.owns(s, true)
 		}
 		if d.real != nil {
 			kept, err := d.real.Share(name, to, since)
@@ -110,12 +112,12 @@ func (d *disk) Share(name string, to Person, since time.Time) (all []Saying, err
 	return all, nil
 }
 
-func (d *disk) Decline(to Key, id MessageID, now time.Time) error {
+func (d *disk) Exclude(to Key, id MessageID, now time.Time) error {
 	return d.writes(func() {
 		d.outbox = slices.DeleteFunc(d.outbox, func(s Saying) bool { return s.To == to && s.ID == id })
 		delete(d.lines[authored{d.node.id.Key(), id}].to, to)
 		if d.real != nil {
-			d.agree("gives up", nil, nil, d.real.Decline(to, id, now))
+			d.agree("gives up", nil, nil, d.real.Exclude(to, id, now))
 		}
 	})
 }
@@ -145,4 +147,42 @@ func (d *disk) Tail(name string, since time.Time) (all []Trace, err error) {
 		d.agree("remembers", slices.Equal(kept, all), true, err)
 	}
 	return all, nil
+}
+
+func (d *disk) Decline(s Saying, reason Reason, now time.Time) error {
+	if !slices.ContainsFunc(d.outbox, func(o Saying) bool { return o.To == s.To && o.ID == s.ID }) {
+		d.node.w.t.Errorf("%s: message %v is declined, and doesn't wait", d.node.name, s.ID)
+	}
+	return d.writes(func() {
+		d.declined[keyOf(s)] = reason
+		delete(d.owner, keyOf(s))
+		if d.real != nil {
+			d.agree("notes as declined", nil, nil, d.real.Decline(s, reason, now))
+		}
+	})
+}
+
+func (d *disk) Redeliver(to Key, rooms []string) (all []Saying, err error) {
+	for _, s := range d.outbox {
+		reason := d.declined[keyOf(s)]
+		if s.To == to && (rooms == nil && reason > NotInRoom || reason == NotInRoom && slices.Contains(rooms, s.Room)) {
+			delete(d.declined, keyOf(s))
+			d.owns(s, true)
+			all = append(all, s)
+		}
+	}
+	if d.real != nil {
+		kept, err := d.real.Redeliver(to, rooms)
+		d.agree("has to send again", len(kept), len(all), err)
+	}
+	return all, nil
+}
+
+// sibling adds another node of n's person, with the same store, that is in other rooms.
+func (w *world) sibling(n *simNode, rooms ...Membership) *simNode {
+	o := w.person(n.name)
+	o.id, o.rooms = n.id, rooms
+	o.disk = &disk{node: o, contents: n.disk.contents}
+	o.start()
+	return o
 }

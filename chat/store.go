@@ -8,7 +8,8 @@ import "time"
 // lock held, one call at a time. Several nodes of one person, in several processes,
 // can share what is kept: each message is then one node's to send at any time.
 type Store interface {
-	// Waits reports whether anything may wait for the person that no node is sending.
+	// Waits reports whether anything may wait for the person that no node is sending. What they have
+	// declined doesn't count, here and for Outbox and Said.
 	Waits(to Key) bool
 	// Outbox returns what waits for the person, in the order it was said, and makes it
 	// this node's to send. While another node has something for them it is empty.
@@ -29,9 +30,14 @@ type Store interface {
 	// Share returns what was said here in a room since then, at most room.MaxRecent messages, that
 	// hasn't been said to the person, and makes it this node's to say to them.
 	Share(room string, to Person, since time.Time) ([]Saying, error)
-	// Decline notes that somebody whom a message said in a room was for isn't in it, and so
+	// Exclude notes that a person for whom a message said in a room was isn't in it, and so
 	// hasn't been told it.
-	Decline(to Key, id MessageID, now time.Time) error
+	Exclude(to Key, id MessageID, now time.Time) error
+	// Decline notes that a person hasn't taken a message, which waits from then on for Redeliver.
+	Decline(s Saying, reason Reason, now time.Time) error
+	// Redeliver returns what the person has declined for NotInRoom in one of these rooms, or with no
+	// rooms for another reason, in the order it was said, and makes it this node's to send.
+	Redeliver(to Key, rooms []string) ([]Saying, error)
 	// Spoke reports whether something was said here in a room since then.
 	Spoke(room string, since time.Time) bool
 	// Tail returns the latest messages of a room since then, in order, at most 1000.

@@ -99,6 +99,8 @@ func (k *keeper) Outbox(to Key) (all []Saying, err error) {
 	return all, nil
 }
 
+func (k *keeper) Redeliver(Key, []string) ([]Saying, error) { return nil, nil }
+
 func (k *keeper) Said(s Saying) (own bool, err error) {
 	if own = !k.Waits(s.To); own {
 		k.owner[keyOf(s)] = k.node

@@ -131,7 +131,7 @@ func (w *world) person(name string) *simNode {
 		w:         w, id: &Identity{private}, name: name, seen: map[Key][]netip.AddrPort{},
 		addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 0, byte(len(w.nodes) + 1)}), DefaultPort),
 	}
-	n.disk = &disk{node: n, heard: map[Key][]string{}, ids: map[authored]bool{}, said: map[Key][]string{}, lines: map[authored]*line{}}
+	n.disk = &disk{node: n, contents: newContents()}
 	if w.dir != nil {
 		n.disk.dir = w.dir()
 	}
@@ -152,7 +152,7 @@ func (n *simNode) start() {
 	c.weakReplay = n.faults.weakReplay
 	c.chooseID = n.chooseID
 	n.core, n.closed = c, false
-	n.disk.own = map[ownKey]bool{}
+	n.disk.disown()
 	n.disk.reopen()
 	c.careless = n.faults.careless
 	for _, m := range n.rooms {
@@ -447,16 +447,59 @@ func (w *world) announce(n *simNode) {
 
 // disk is the Store of a node: what is on it stays.
 type disk struct {
-	node   *simNode
+	*contents
+	node *simNode
+	dir  string // of the real store; empty: there is none
+	real Store
+}
+
+// contents is what the disks of all nodes of one person in one place hold.
+type contents struct {
 	outbox []Saying
 	said   map[Key][]string
 	heard  map[Key][]string
 	ids    map[authored]bool // heard between two
-	dir    string            // of the real store; empty: there is none
-	real   Store
 
-	lines map[authored]*line // of rooms
-	own   map[ownKey]bool    // messages that the core, as it runs now, is sending
+	lines    map[authored]*line  // of rooms
+	owner    map[ownKey]*simNode // who is sending it, as it runs now
+	declined map[ownKey]Reason
+	news     []authored // lines, in the order they were kept
+}
+
+func newContents() *contents {
+	return &contents{
+		heard: map[Key][]string{}, ids: map[authored]bool{}, said: map[Key][]string{}, lines: map[authored]*line{},
+		owner: map[ownKey]*simNode{}, declined: map[ownKey]Reason{},
+	}
+}
+
+// disown gives back what the node was sending, as when it ends.
+func (d *disk) disown() {
+	for k, o := range d.owner {
+		if o == d.node {
+			delete(d.owner, k)
+		}
+	}
+}
+
+// free reports whether a message waits that no node is sending.
+func (d *disk) free(k ownKey) bool {
+	return d.declined[k] == 0 && (d.owner[k] == nil || d.owner[k].closed && d.owner[k] != d.node)
+}
+
+// owns notes whether the node sends a message.
+func (d *disk) owns(s Saying, own bool) {
+	if own {
+		d.owner[keyOf(s)] = d.node
+	}
+}
+
+// elsewhere reports whether another node is sending something to the person.
+func (d *disk) elsewhere(to Key) bool {
+	return slices.ContainsFunc(d.outbox, func(s Saying) bool {
+		o := d.owner[keyOf(s)]
+		return s.To == to && o != nil && o != d.node && !o.closed
+	})
 }
 
 // reopen opens the real store, as after a restart. What was written is there, in
@@ -500,13 +543,13 @@ func (d *disk) writes(f func()) error {
 }
 
 func (d *disk) Waits(to Key) bool {
-	return slices.ContainsFunc(d.outbox, func(s Saying) bool { return s.To == to && !d.own[keyOf(s)] })
+	return d.elsewhere(to) || slices.ContainsFunc(d.outbox, func(s Saying) bool { return s.To == to && d.free(keyOf(s)) })
 }
 
 func (d *disk) Outbox(to Key) (all []Saying, err error) {
 	for _, s := range d.outbox {
-		if s.To == to && !d.own[keyOf(s)] {
-			d.own[keyOf(s)] = true
+		if s.To == to && d.free(keyOf(s)) && !d.elsewhere(to) {
+			d.owner[keyOf(s)] = d.node
 			all = append(all, s)
 		}
 	}
@@ -525,7 +568,7 @@ func (d *disk) Said(s Saying) (own bool, err error) {
 	return own, d.writes(func() {
 		d.outbox = append(d.outbox, s)
 		d.said[s.To] = append(d.said[s.To], s.Text)
-		d.own[keyOf(s)] = own
+		d.owns(s, own)
 		if d.real != nil {
 			kept, err := d.real.Said(s)
 			d.agree("may send at once", kept, own, err)
@@ -538,8 +581,8 @@ func (d *disk) Lapsed() bool { return false }
 
 func (d *disk) Release(to Key) bool {
 	for _, s := range d.outbox {
-		if s.To == to {
-			d.own[keyOf(s)] = false
+		if s.To == to && d.owner[keyOf(s)] == d.node {
+			delete(d.owner, keyOf(s))
 		}
 	}
 	if d.real != nil {
@@ -563,6 +606,8 @@ func (d *disk) Delivered(to Key, id MessageID, now time.Time) error {
 		w.t.Errorf("%s was told that %q is delivered, and nobody has it", d.node.name, short(text))
 	}
 	return d.writes(func() {
+		delete(d.owner, keyOf(d.outbox[i]))
+		delete(d.declined, keyOf(d.outbox[i]))
 		d.outbox = slices.Delete(d.outbox, i, i+1)
 		if d.real != nil {
 			d.agree("notes", nil, nil, d.real.Delivered(to, id, now))

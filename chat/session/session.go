@@ -44,6 +44,7 @@ type Message struct {
 	Text string
 	Sent time.Time // by the sender's clock, to the millisecond
 	Form uint8     // what Text is, when not just a text (SPEC §6)
+	Room string    // the sender's own note where it was said; it isn't sent
 }
 
 // Receipt says that the peer has accepted a message, or declined it.

@@ -116,25 +116,11 @@ func (s *Store) Outbox(to chat.Key) ([]chat.Saying, error) {
 		if err != nil || elsewhere {
 			return err
 		}
-		err = s.write.each(`SELECT m.id, coalesce(r.text, m.text), m.sent, m.room, coalesce(r.head, ''), coalesce(r.clock, 0)
-			FROM messages m LEFT JOIN messages r ON m.room <> '' AND r.peer = -1 AND r.id = m.id
-			WHERE m.status = 0 AND m.peer = ? AND m.owner = 0 ORDER BY m.n`,
-			[]any{peer}, func(scan func(...any) error) error {
-				var id []byte
-				var sent int64
-				m := chat.Saying{To: to}
-				if err := scan(&id, &m.Text, &sent, &m.Room, &m.Head, &m.Clock); err != nil {
-					return err
-				}
-				copy(m.ID[:], id)
-				m.Sent = moment(sent)
-				all = append(all, m)
-				return nil
-			})
+		all, err = s.toSend(to, `m.status = 0 AND m.declined = 0 AND m.peer = ? AND m.owner = 0`, []any{peer})
 		if err != nil {
 			return err
 		}
-		_, err = s.write.exec(`UPDATE messages SET owner = ? WHERE status = 0 AND peer = ? AND owner = 0`, s.slot.number, peer)
+		_, err = s.write.exec(`UPDATE messages SET owner = ? WHERE status = 0 AND declined = 0 AND peer = ? AND owner = 0`, s.slot.number, peer)
 		return err
 	})
 	if err != nil {
@@ -340,11 +326,13 @@ func (s *Store) apply(records []record, owner int64) error {
 		case r.kind == heardIn:
 			err = s.insertIn(p.n, r, r.in, Done, r.received, 0)
 		case r.kind == declined:
+			err = s.applyDeclined(r, p.n)
+		case r.kind == excluded:
 			_, err = s.write.exec(`DELETE FROM messages WHERE peer = ? AND id = ? AND out = 1 AND status = 0`, p.n, r.id[:])
 		case r.kind == heard:
 			err = s.insert(p.n, r, Done, r.received, 0)
 		case r.kind == delivered && !all:
-			_, err = s.write.exec(`UPDATE messages SET status = 1, owner = 0, received = ? WHERE peer = ? AND id = ? AND out = 1`,
+			_, err = s.write.exec(`UPDATE messages SET status = 1, owner = 0, declined = 0, received = ? WHERE peer = ? AND id = ? AND out = 1`,
 				r.received, p.n, r.id[:])
 		}
 		if err != nil {
@@ -375,7 +363,7 @@ func (s *Store) about(r *record, p *known) error {
 	if p.n == 0 {
 		err := s.write.get(`SELECT n, name, last, faint FROM people WHERE key = ?`, []any{r.key[:]}, &p.n, &p.name, &p.last, &p.faint)
 		switch {
-		case none(err) && (r.kind == met || r.kind == delivered || r.kind == declined):
+		case none(err) && (r.kind == met || r.kind == delivered || r.kind == excluded || r.kind == declined):
 			return nil // or forgotten meanwhile
 		case none(err):
 			p.name, p.last, p.faint = r.name, max(r.sent, r.received), r.kind == saidIn
@@ -442,7 +430,7 @@ func (s *Store) waitsLately(to chat.Key) bool {
 // Waits reports whether something waits for somebody that this process isn't sending.
 func (s *Store) Waits(to chat.Key) (waits bool) {
 	err := s.reading(func(k *conn) error {
-		return k.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner <> ?
+		return k.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND declined = 0 AND owner <> ?
 			AND peer = (SELECT n FROM people WHERE key = ?))`, []any{s.slot.number, to[:]}, &waits)
 	})
 	return err == nil && waits

@@ -235,7 +235,7 @@ func unfinished(b []byte, last uint64) bool {
 		return true
 	}
 	size, seq, k := int(binary.BigEndian.Uint32(b)), binary.BigEndian.Uint64(b[recordHead:]), kind(b[recordHead+8])
-	return len(b) < recordHead+size && size < maxBehind && said <= k && k <= declined && (last == 0 || seq == last+1)
+	return len(b) < recordHead+size && size < maxBehind && said <= k && k <= lastKind && (last == 0 || seq == last+1)
 }
 
 // inherit carries over what the process in a slot has left behind. The caller has the
@@ -307,7 +307,10 @@ const (
 	met
 	saidIn
 	heardIn
-	declined
+	excluded
+	declined // sent is the reason
+
+	lastKind = declined
 )
 
 // comes reports whether the record is of a message from somebody else.
@@ -347,7 +350,7 @@ func decode(b []byte) (r record, n int) {
 		return r, 0
 	}
 	n = recordHead + int(binary.BigEndian.Uint32(b))
-	if k := kind(b[recordHead+8]); k < said || k > declined {
+	if k := kind(b[recordHead+8]); k < said || k > lastKind {
 		return r, 0 // and at every byte of a damaged file the sum would take long
 	}
 	if n < recordHead+recordFixed || n > len(b) || crc32.ChecksumIEEE(b[recordHead:n]) != binary.BigEndian.Uint32(b[4:]) {

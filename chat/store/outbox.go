@@ -154,7 +154,7 @@ func (s *Store) senders(id chat.MessageID) (beats map[int64]uint64, err error) {
 // Retry queues a message again that failed or was cancelled, as if said now. It fails with
 // ErrWaits, ErrBusy or ErrNotQueued.
 func (s *Store) Retry(id chat.MessageID, now time.Time) error {
-	return s.change(id, ErrWaits, `UPDATE messages SET status = 0, sent = ?, passed = `+counted+` WHERE status <> 1 AND id = ? AND out = 1 AND status IN (2, 3)`, millis(now), id[:])
+	return s.change(id, ErrWaits, `UPDATE messages SET status = 0, declined = 0, sent = ?, passed = `+counted+` WHERE status <> 1 AND id = ? AND out = 1 AND status IN (2, 3)`, millis(now), id[:])
 }
 
 // change changes what is said to have become of a message. It fails with idle when that is
@@ -197,7 +197,7 @@ func (s *Store) Waiting() (keys []chat.Key, err error) {
 	}
 	err = s.reading(func(k *conn) error {
 		keys = nil
-		return k.each(`SELECT DISTINCT p.key FROM messages m JOIN people p ON p.n = m.peer WHERE m.status = 0 AND m.owner <> ?`,
+		return k.each(`SELECT DISTINCT p.key FROM messages m JOIN people p ON p.n = m.peer WHERE m.status = 0 AND m.declined = 0 AND m.owner <> ?`,
 			[]any{s.slot.number}, func(scan func(...any) error) error {
 				var key []byte
 				err := scan(&key)

@@ -75,7 +75,7 @@ func decodeIn(b []byte) (*inRoom, []byte) {
 func (s *Store) SaidIn(m chat.Saying, to []chat.Person) (own []bool, err error) {
 	elsewhere := map[chat.Key]bool{}
 	err = s.reading(func(k *conn) error {
-		return k.each(`SELECT DISTINCT p.key FROM messages m JOIN people p ON p.n = m.peer WHERE m.status = 0 AND m.owner <> ?`,
+		return k.each(`SELECT DISTINCT p.key FROM messages m JOIN people p ON p.n = m.peer WHERE m.status = 0 AND m.declined = 0 AND m.owner <> ?`,
 			[]any{s.slot.number}, func(scan func(...any) error) error {
 				var key []byte
 				err := scan(&key)
@@ -149,11 +149,6 @@ func (s *Store) HeardIn(from chat.Person, m chat.Saying, received time.Time) (fr
 		kind: heardIn, key: from.Key, id: m.ID, sent: millis(m.Sent), received: millis(received), name: from.Name, text: m.Text,
 		in: &inRoom{room: m.Room, head: m.Head, clock: m.Clock},
 	})
-}
-
-// Decline implements [chat.Store].
-func (s *Store) Decline(to chat.Key, id chat.MessageID, now time.Time) error {
-	return s.note(record{kind: declined, key: to, id: id, received: millis(now)})
 }
 
 // Share implements [chat.Store].
@@ -259,19 +254,19 @@ func inOrder(all []Message) {
 
 // Delivery returns how many of the members whom a message said in a room was for have it,
 // of how many, and who is missing. Those who came later don't count.
-func (s *Store) Delivery(id chat.MessageID) (delivered, total int, missing []chat.Person, err error) {
+func (s *Store) Delivery(id chat.MessageID) (delivered, total int, missing []chat.Missing, err error) {
 	if err := s.Flush(); err != nil {
 		return 0, 0, nil, err
 	}
 	err = s.reading(func(k *conn) error {
 		delivered, total, missing = 0, 0, nil
-		return k.each(`SELECT p.key, p.name, m.status FROM messages m JOIN people p ON p.n = m.peer
+		return k.each(`SELECT p.key, p.name, m.status, m.declined FROM messages m JOIN people p ON p.n = m.peer
 			WHERE m.id = ? AND m.room <> '' AND m.out = 1 AND NOT m.late AND m.status <> 3 ORDER BY p.n`, []any{id[:]},
 			func(scan func(...any) error) error {
 				var key []byte
-				var p chat.Person
+				var p chat.Missing
 				var status Status
-				err := scan(&key, &p.Name, &status)
+				err := scan(&key, &p.Name, &status, &p.Reason)
 				copy(p.Key[:], key)
 				if total++; status == Done {
 					delivered++

@@ -68,7 +68,7 @@ func TestSaidIn(t *testing.T) {
 	if own := must[[]bool](t)(s.SaidIn(saying(3, 11), trio)); !slices.Equal(own, []bool{true, true, false}) {
 		t.Errorf("may send at once: %v", own)
 	}
-	check(t, s.Decline(key(2), id(3), now))
+	check(t, s.Exclude(key(2), id(3), now))
 	if n, of, missing := delivery(t, s, 3); n != 0 || of != 2 || len(missing) != 2 {
 		t.Errorf("%d of %d, missing %v", n, of, missing)
 	}
@@ -164,7 +164,7 @@ func TestSaidInKilled(t *testing.T) {
 		record{kind: saidIn, id: id(1), sent: millis(now), text: "said", in: &inRoom{room: room.Here, head: "head", clock: 5, to: []member{{trio[0], true}, {trio[1], true}}}},
 		record{kind: delivered, key: key(1), id: id(1), received: millis(now)},
 		record{kind: heardIn, key: key(2), id: id(2), name: "bob", text: "heard", received: millis(now), in: &inRoom{room: room.Here, clock: 6}},
-		record{kind: declined, key: key(9), id: id(1)})
+		record{kind: excluded, key: key(9), id: id(1)})
 	s := open(t, dir)
 	if n, of, missing := delivery(t, s, 1); n != 1 || of != 2 || !slices.Equal(missing, []string{"bob"}) {
 		t.Errorf("%d of %d, missing %v", n, of, missing)

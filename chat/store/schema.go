@@ -125,6 +125,9 @@ CREATE TABLE journals (           -- up to which record that of a slot is in the
 	slot INTEGER PRIMARY KEY,
 	seq  INTEGER NOT NULL
 );
+`, `
+-- Why a person hasn't taken what was said to them (chat.Reason); 0: they haven't declined it.
+ALTER TABLE messages ADD COLUMN declined INTEGER NOT NULL DEFAULT 0;
 `}
 
 // migrate brings the schema to the present version. An older earshot that has the

@@ -321,15 +321,21 @@ func (w *writer) write(m store.Message) error {
 	if m.Out {
 		who = "> " + who
 		if m.Status != store.Done {
-			mark = " (" + m.Status.String() + ")"
+			mark = " (" + withReason(m) + ")"
 		}
 	}
 	if m.Room != "" && m.Out {
-		n, of, _, err := w.a.store.Delivery(m.ID)
+		n, of, missing, err := w.a.store.Delivery(m.ID)
 		if err != nil {
 			return err
 		}
-		who, mark = "> "+app.RoomName(m.Room), fmt.Sprintf(" (%d/%d)", n, of)
+		why := ""
+		for _, p := range missing {
+			if p.Reason != 0 {
+				why += "; " + w.label(store.Message{Peer: p.Key, Name: p.Name}) + ": " + p.Reason.String()
+			}
+		}
+		who, mark = "> "+app.RoomName(m.Room), fmt.Sprintf(" (%d/%d%s)", n, of, why)
 	} else if m.Room != "" {
 		who = app.RoomName(m.Room) + " " + who
 	}
@@ -347,6 +353,15 @@ func (w *writer) write(m store.Message) error {
 	}
 	text := "> " + strings.ReplaceAll(escapeMarkdown(clean.Text(m.Text)), "\n", "  \n> ")
 	return w.a.p.print(fmt.Sprintf("%s**%s %s**%s\n\n%s\n", head, at.Format("15:04"), escapeMarkdown(who), mark, text))
+}
+
+// withReason returns what has become of a message, and why it isn't delivered where the person
+// hasn't taken it.
+func withReason(m store.Message) string {
+	if m.Declined == 0 || m.Status == store.Done {
+		return m.Status.String()
+	}
+	return m.Status.String() + ": " + m.Declined.String()
 }
 
 // escapeMarkdown makes text mean itself.

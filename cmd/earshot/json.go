@@ -147,7 +147,8 @@ type logJSON struct {
 	Received      *stamp      `json:"received"` // for what was said: when it was acknowledged
 	Direction     string      `json:"direction"`
 	Status        string      `json:"status"`
-	To            *personJSON `json:"to,omitempty"` // of what was said to one
+	Reason        string      `json:"reason,omitempty"` // of what was said to one: why they haven't taken it
+	To            *personJSON `json:"to,omitempty"`     // of what was said to one
 	*deliveryJSON             // of what was said in a room
 }
 
@@ -156,7 +157,7 @@ func newLogJSON(a *archive, m store.Message) (logJSON, error) {
 	them := newPersonJSON(peer, a.book.Verified(peer))
 	j := logJSON{
 		Event: "message", Time: stamp(m.Sent), ID: m.ID.String(), From: them, Text: m.Text, Sent: stamp(m.Sent),
-		Direction: "in", Status: m.Status.String(),
+		Direction: "in", Status: m.Status.String(), Reason: reasonJSON(m.Declined),
 	}
 	if !m.Received.IsZero() {
 		at := stamp(m.Received)
@@ -194,8 +195,18 @@ type sentRoomJSON struct {
 	Room   string `json:"room"`
 	Status string `json:"status"`
 	deliveryJSON
-	Missing []personJSON `json:"missing"`
-	RTT     *float64     `json:"rtt_ms"` // of the last
+	Missing []missingJSON `json:"missing"`
+	RTT     *float64      `json:"rtt_ms"` // of the last
+}
+
+type missingJSON struct {
+	personJSON
+	Reason string `json:"reason,omitempty"` // why they haven't taken it
+}
+
+// reasonJSON returns the name of a reason; empty: there is none.
+func reasonJSON(r chat.Reason) string {
+	return map[chat.Reason]string{chat.NotInRoom: "not-in-room", chat.Quota: "quota", chat.NotNow: "not-now"}[r]
 }
 
 type roomJSON struct {
@@ -224,6 +235,7 @@ type sentJSON struct {
 	ID     *string    `json:"id"`
 	To     personJSON `json:"to"`
 	Status string     `json:"status"`
+	Reason string     `json:"reason,omitempty"` // why they haven't taken it
 	RTT    *float64   `json:"rtt_ms"`
 }
 

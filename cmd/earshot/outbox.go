@@ -104,7 +104,7 @@ func (a *archive) listOutbox(c *cli.Context, all []store.Message) error {
 		if m.Room != "" {
 			to += " in " + app.RoomName(m.Room)
 		}
-		rows = append(rows, []string{m.ID.String()[:shortID], to, m.Sent.Local().Format("2006-01-02 15:04"), m.Status.String(), clip(m.Text)})
+		rows = append(rows, []string{m.ID.String()[:shortID], to, m.Sent.Local().Format("2006-01-02 15:04"), withReason(m), clip(m.Text)})
 	}
 	return a.p.print(table(rows))
 }

@@ -70,14 +70,15 @@ func pickFirst(ctx context.Context, a *app.App, arg string) (chat.Person, error)
 // talk is a conversation between pipes: every line of input is a message, and what is
 // said is printed.
 type talk struct {
-	p       *process
-	a       *app.App
-	room    string // empty: with one person
-	say     func(text string) (chat.MessageID, []chat.Person, error)
-	event   func(chat.Event) error
-	waiting map[messageTo]chat.Person // for acknowledgements
-	said    bool                      // something
-	heard   bool                      // somebody has it
+	p        *process
+	a        *app.App
+	room     string // empty: with one person
+	say      func(text string) (chat.MessageID, []chat.Person, error)
+	event    func(chat.Event) error
+	waiting  map[messageTo]chat.Person // for acknowledgements
+	declined map[messageTo]chat.Reason // of those, which the person hasn't taken
+	said     bool                      // something
+	heard    bool                      // somebody has it
 }
 
 // messageTo is a message, and somebody whom it is for.
@@ -95,7 +96,7 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 		late    <-chan time.Time
 		input   = lines
 	)
-	t.waiting = map[messageTo]chat.Person{}
+	t.waiting, t.declined = map[messageTo]chat.Person{}, map[messageTo]chat.Reason{}
 	say := func(l inputLine) error {
 		id, to, err := t.say(l.text)
 		switch {
@@ -113,7 +114,7 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 	}
 	look := time.NewTicker(lookAfter)
 	defer look.Stop()
-	for lines != nil || held != nil || len(t.waiting) > 0 {
+	for lines != nil || held != nil || len(t.waiting) > len(t.declined) {
 		var err error
 		select {
 		case l, ok := <-input:
@@ -130,8 +131,13 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 				err = say(l)
 			}
 		case e := <-t.a.Chat:
-			if e.Kind == chat.Delivered || e.Kind == chat.Declined {
-				delete(t.waiting, messageTo{e.ID, e.Person.Key})
+			to := messageTo{e.ID, e.Person.Key}
+			if _, ours := t.waiting[to]; ours && e.Kind == chat.Declined {
+				t.declined[to] = e.Reason
+			}
+			if e.Kind == chat.Delivered || e.Kind == chat.Excluded {
+				delete(t.waiting, to)
+				delete(t.declined, to)
 				t.heard = t.heard || e.Kind == chat.Delivered && e.Room == t.room
 				if held != nil {
 					err = say(*held)
@@ -143,17 +149,21 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 			for m := range t.waiting {
 				if t.a.Settled(m.to, m.id) {
 					delete(t.waiting, m)
+					delete(t.declined, m)
 					t.heard = true
 				}
 			}
 		case <-late:
-			return t.undelivered(timeout)
+			return t.undelivered(fmt.Sprintf(" within %s", timeout))
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 		if err != nil {
 			return err
 		}
+	}
+	if len(t.waiting) > 0 {
+		return t.undelivered("")
 	}
 	if refused > 0 {
 		return fmt.Errorf("%d of the lines couldn't be sent", refused)
@@ -162,24 +172,28 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 }
 
 // undelivered says who doesn't have everything.
-func (t *talk) undelivered(timeout time.Duration) error {
+func (t *talk) undelivered(after string) error {
 	messages, people := map[chat.MessageID]bool{}, map[chat.Key]bool{}
+	reasons := map[chat.Key]chat.Reason{}
 	var missing []chat.Person
 	for m, person := range t.waiting {
 		if messages[m.id] = true; !people[m.to] {
 			people[m.to] = true
 			missing = append(missing, person)
 		}
+		if r := t.declined[m]; r != 0 {
+			reasons[m.to] = r
+		}
 	}
 	var labels []string
 	for _, m := range t.a.Named(missing) {
-		labels = append(labels, t.a.Label(m))
+		labels = append(labels, t.a.Label(m)+app.Because(reasons[m.Key]))
 	}
 	who := strings.Join(labels, ", ")
 	if t.room != "" {
 		who += " in " + t.room
 	}
-	return &undelivered{len(messages), who, fmt.Sprintf(" within %s", timeout), t.a.Store != nil}
+	return &undelivered{len(messages), who, after, t.a.Store != nil}
 }
 
 // pipe talks with one person between pipes.

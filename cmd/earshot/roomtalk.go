@@ -76,11 +76,12 @@ func sendRoom(p *process, c *cli.Context) error {
 	if of == 0 {
 		return &empty{name}
 	}
-	j := sentRoomJSON{ID: id.String(), Room: name, Status: store.Done.String(), deliveryJSON: deliveryJSON{n, of}, Missing: []personJSON{}}
+	j := sentRoomJSON{ID: id.String(), Room: name, Status: store.Done.String(), deliveryJSON: deliveryJSON{n, of}, Missing: []missingJSON{}}
 	var labels []string
-	for _, m := range a.Named(missing) {
-		labels = append(labels, a.Label(m))
-		j.Missing = append(j.Missing, newPersonJSON(m, a.Book.Verified(m)))
+	for _, m := range missing {
+		person := a.Named([]chat.Person{m.Person})[0]
+		labels = append(labels, a.Label(person)+app.Because(m.Reason))
+		j.Missing = append(j.Missing, missingJSON{newPersonJSON(person, a.Book.Verified(person)), reasonJSON(m.Reason)})
 	}
 	kept := a.Store != nil && !c.Bool("no-queue")
 	switch {
@@ -111,7 +112,7 @@ func sendRoom(p *process, c *cli.Context) error {
 }
 
 // giveUp takes back what isn't delivered yet.
-func giveUp(ctx context.Context, a *app.App, id chat.MessageID, missing []chat.Person) error {
+func giveUp(ctx context.Context, a *app.App, id chat.MessageID, missing []chat.Missing) error {
 	_ = a.Node.Close(ctx) // from here on nobody sends it
 	for _, m := range missing {
 		a.Store.Release(m.Key)
@@ -123,8 +124,8 @@ func giveUp(ctx context.Context, a *app.App, id chat.MessageID, missing []chat.P
 	return err
 }
 
-// awaitAll waits until those to whom a message was said have it, or turn out not to be in
-// the room, and returns how long the last one took.
+// awaitAll waits until those to whom a message was said have it, have declined it, or turn out not
+// to be in the room, and returns how long the last one took.
 func awaitAll(ctx context.Context, p *process, a *app.App, id chat.MessageID, to []chat.Person, timeout time.Duration) (rtt time.Duration, err error) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -138,7 +139,7 @@ func awaitAll(ctx context.Context, p *process, a *app.App, id chat.MessageID, to
 	for len(waiting) > 0 {
 		select {
 		case e := <-a.Chat:
-			if (e.Kind == chat.Delivered || e.Kind == chat.Declined) && e.ID == id {
+			if (e.Kind == chat.Delivered || e.Kind == chat.Declined || e.Kind == chat.Excluded) && e.ID == id {
 				delete(waiting, e.Person.Key)
 			}
 			tellMeanwhile(p, a, e)

@@ -137,7 +137,8 @@ func (s *sending) send(q app.Query, cfg app.Config, text string) error {
 	s.to.Key = target.Key
 	sent, err := deliver(c.Context, p, a, target, text, c.Duration("timeout"))
 	interrupted := errors.Is(err, errInterrupted)
-	if err != nil && !interrupted && !errors.Is(err, chat.ErrUnreachable) && !errors.Is(err, context.DeadlineExceeded) {
+	declined := errors.Is(err, errDeclined)
+	if err != nil && !interrupted && !declined && !errors.Is(err, chat.ErrUnreachable) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	label := q.Arg
@@ -175,7 +176,11 @@ func (s *sending) send(q app.Query, cfg app.Config, text string) error {
 		}
 		return s.tell(a, sent, status, errInterrupted)
 	}
-	return s.tell(a, sent, status, &undelivered{1, label, fmt.Sprintf(" within %s", c.Duration("timeout")), status == store.Queued})
+	after := fmt.Sprintf(" within %s", c.Duration("timeout"))
+	if declined {
+		after = ": " + sent.Reason.String()
+	}
+	return s.tell(a, sent, status, &undelivered{1, label, after, status == store.Queued})
 }
 
 // tell says what has become of the message: a line of text, or an error.
@@ -217,8 +222,13 @@ func deliver(ctx context.Context, p *process, a *app.App, t chat.Target, text st
 	for {
 		select {
 		case e := <-a.Chat:
-			if e.Kind == chat.Delivered && e.ID == sent.ID {
+			switch {
+			case e.ID != sent.ID:
+			case e.Kind == chat.Delivered:
 				return e, nil
+			case e.Kind == chat.Declined:
+				sent.Reason = e.Reason
+				return sent, errDeclined
 			}
 			tellMeanwhile(p, a, e)
 		case <-look.C:
@@ -234,6 +244,9 @@ func deliver(ctx context.Context, p *process, a *app.App, t chat.Target, text st
 		}
 	}
 }
+
+// errDeclined reports that the person hasn't taken the message, for the reason in the event.
+var errDeclined = errors.New("the message isn't taken")
 
 // tellMeanwhile shows on standard error what somebody says to a process that listens by
 // the way only.
@@ -256,7 +269,7 @@ func interruptedOr(ctx context.Context, err error) error {
 }
 
 func newSentJSON(e chat.Event, status store.Status, verified bool) sentJSON {
-	j := sentJSON{To: newPersonJSON(e.Person, verified), Status: status.String()}
+	j := sentJSON{To: newPersonJSON(e.Person, verified), Status: status.String(), Reason: reasonJSON(e.Reason)}
 	if e.ID != (chat.MessageID{}) {
 		id := e.ID.String()
 		j.ID = &id

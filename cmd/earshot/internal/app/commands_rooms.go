@@ -81,6 +81,23 @@ func (s *Session) whoIn(c Conv, args string) {
 	s.Tell(fmt.Sprintf("%d in %s: %s", len(members), label, strings.Join(members, ", ")))
 }
 
+// missing returns how people are shown who don't have a message, in order, and why.
+func (s *Session) missing(people []chat.Missing) (all []string) {
+	for _, p := range people {
+		all = append(all, s.labels([]chat.Person{p.Person})[0]+Because(p.Reason))
+	}
+	slices.SortFunc(all, func(a, b string) int { return strings.Compare(clean.Fold(a), clean.Fold(b)) })
+	return all
+}
+
+// Because returns what to write behind the name of a person who declined a message; empty: nothing.
+func Because(r chat.Reason) string {
+	if r == 0 {
+		return ""
+	}
+	return " (" + r.String() + ")"
+}
+
 // labels returns how people are shown, in order.
 func (s *Session) labels(people []chat.Person) (all []string) {
 	for _, p := range people {
@@ -243,6 +260,6 @@ func (s *Session) doMissing(c Conv, _ string, _ time.Time) {
 	case len(missing) == 0:
 		s.Tell(fmt.Sprintf("everybody has it (%d of %d): %s", got, of, line.Text))
 	default:
-		s.Tell(fmt.Sprintf("%d of %d have it; missing: %s", got, of, strings.Join(s.labels(missing), ", ")))
+		s.Tell(fmt.Sprintf("%d of %d have it; missing: %s", got, of, strings.Join(s.missing(missing), ", ")))
 	}
 }

@@ -216,7 +216,7 @@ func (s *Session) sayIn(c *contact, line Line, raw string) {
 // recount says anew how many have what was said in a room.
 func (s *Session) recount(c *contact, e chat.Event) {
 	// The node doesn't know what is from before; that is rechecked.
-	if got, of, _ := s.node.Delivery(e.ID); of > 0 || e.Kind == chat.Declined {
+	if got, of, _ := s.node.Delivery(e.ID); of > 0 || e.Kind == chat.Excluded {
 		s.tally(c, e.ID, got, of)
 	}
 }

@@ -61,6 +61,11 @@ func TestRoom(t *testing.T) {
 	if told := d.told(); !strings.Contains(told, "1 of 2 have it; missing: bob") {
 		t.Error(told)
 	}
+	d.heads[id].declined = chat.NotInRoom
+	d.types("/missing")
+	if told := d.told(); !strings.Contains(told, "1 of 2 have it; missing: bob (not in the room)") {
+		t.Error(told)
+	}
 	d.acknowledges(id)
 	// What comes late stands where its clock says.
 	d.hearsIn("#here", carol, "I don't", 15*time.Second)

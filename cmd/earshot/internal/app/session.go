@@ -22,7 +22,7 @@ type Node interface {
 	Members(room string) []chat.Person
 	Survey(ctx context.Context)
 	SendRoom(room, text string) (id chat.MessageID, to []chat.Person, err error)
-	Delivery(id chat.MessageID) (delivered, total int, missing []chat.Person)
+	Delivery(id chat.MessageID) (delivered, total int, missing []chat.Missing)
 }
 
 // SessionConfig says whose Session it is.
@@ -220,8 +220,12 @@ func (s *Session) Heard(e chat.Event, now time.Time) {
 		s.heard(c, e, now)
 	case chat.Joined, chat.Parted:
 		s.fold(s.room(e.Room), c, e.Kind == chat.Joined, now)
-	case chat.Declined:
+	case chat.Excluded:
 		s.recount(s.room(e.Room), e)
+	case chat.Declined:
+		if e.Room == "" {
+			s.note(c, s.Label(c.conv)+" hasn't taken what you said: "+e.Reason.String()+"; it is sent again later", now)
+		}
 	case chat.Delivered:
 		if e.Room != "" {
 			s.recount(s.room(e.Room), e)

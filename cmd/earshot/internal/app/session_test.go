@@ -44,6 +44,8 @@ type spoken struct {
 	room string
 	got  int
 	to   []chat.Person
+
+	declined chat.Reason // by those who lack it
 }
 
 var (
@@ -149,12 +151,15 @@ func (d *desk) SendRoom(name, text string) (id chat.MessageID, to []chat.Person,
 	return id, to, err
 }
 
-func (d *desk) Delivery(id chat.MessageID) (delivered, total int, missing []chat.Person) {
+func (d *desk) Delivery(id chat.MessageID) (delivered, total int, missing []chat.Missing) {
 	s := d.heads[id]
 	if s == nil {
 		return 0, 0, nil
 	}
-	return s.got, len(s.to), s.to[s.got:]
+	for _, p := range s.to[s.got:] {
+		missing = append(missing, chat.Missing{Person: p, Reason: s.declined})
+	}
+	return s.got, len(s.to), missing
 }
 
 // hearsIn has somebody say something in a room, so long after a moment by the room's clock.

@@ -91,9 +91,12 @@ func (n *node) SendRoom(room, text string) (chat.MessageID, []chat.Person, error
 	return n.last, n.members[room], nil
 }
 
-func (n *node) Delivery(id chat.MessageID) (int, int, []chat.Person) {
+func (n *node) Delivery(id chat.MessageID) (got, of int, missing []chat.Missing) {
 	to := n.members["#here"]
-	return n.had, len(to), to[n.had:]
+	for _, p := range to[n.had:] {
+		missing = append(missing, chat.Missing{Person: p})
+	}
+	return n.had, len(to), missing
 }
 
 func (n *node) Typing(chat.Key) {}
