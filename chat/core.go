@@ -62,6 +62,7 @@ type core struct {
 	identity     *Identity
 	key          Key
 	name         string
+	alias        bool    // name is this node's alone
 	instance     [8]byte // this run of the node (SPEC §4)
 	intro        []byte
 	capabilities wire.Capabilities // what we introduce ourselves with
@@ -110,7 +111,7 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 		return nil, errLongName
 	}
 	c := &core{
-		identity: cfg.Identity, key: cfg.Identity.Key(), name: cfg.Name, store: cfg.Store, refuse: cfg.Refuse, unanswered: cfg.Unanswered, random: random, out: out, capabilities: capabilities,
+		identity: cfg.Identity, key: cfg.Identity.Key(), name: cfg.Name, alias: cfg.Alias, store: cfg.Store, refuse: cfg.Refuse, unanswered: cfg.Unanswered, random: random, out: out, capabilities: capabilities,
 		people: map[Key]*person{}, links: map[uint32]*link{}, dials: map[uint32]*dial{},
 		halves: map[uint32]*half{}, remotes: map[uint32][]*link{}, hellos: map[opening]*half{},
 		sources: map[netip.Addr]tally{}, hosts: map[netip.Addr]int{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
@@ -134,7 +135,10 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 // introduce makes what handshakes from now on say of this node.
 func (c *core) introduce(addrs []netip.AddrPort) (err error) {
 	c.told = addrs
-	i := wire.Introduction{Name: c.name, Instance: c.instance[:], Capabilities: c.capabilities}
+	i := wire.Introduction{Name: c.name, Instance: c.instance[:], Capabilities: c.capabilities, Whose: wire.PersonsName}
+	if c.alias {
+		i.Whose = wire.NodesName
+	}
 	for _, a := range addrs[:min(len(addrs), wire.MaxAddrs)] {
 		i.Addrs = append(i.Addrs, wire.AppendAddr(nil, a))
 	}
@@ -147,7 +151,7 @@ func (c *core) rename(now time.Time, name string) error {
 	if len(name) > MaxName {
 		return errLongName
 	}
-	c.name = name
+	c.name, c.alias = name, false
 	at := now
 	for _, l := range c.links {
 		l.renew = at
@@ -183,7 +187,7 @@ func (c *core) person(key Key) *person {
 	p := c.people[key]
 	if p == nil {
 		p = &person{core: c, Person: Person{Key: key}}
-		p.timer.run, p.retry.run = p.fire, p.retryDeclined
+		p.timer.run, p.retry.run, p.naming.run = p.fire, p.retryDeclined, p.rename
 		c.people[key] = p
 	}
 	return p

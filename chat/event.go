@@ -14,7 +14,7 @@ type Kind uint8
 const (
 	Message     Kind = iota + 1 // somebody said Text
 	Delivered                   // the peer has accepted message ID
-	Met                         // a person was proven at Addr: first contact, or again after a restart or under another name
+	Met                         // a person was proven at Addr: first contact, or again after a restart
 	Unreachable                 // nothing authentic has come back for UnreachableAfter
 	Reachable                   // heard again after Unreachable
 	Left                        // the person's last session ended with a goodbye
@@ -24,6 +24,7 @@ const (
 	Typing                      // the person is writing to us
 	Said                        // another node of ours has said Text to the person, or in Room
 	Declined                    // the person hasn't taken message ID for Reason; it stays queued
+	Named                       // a node that speaks for the person calls them so from now on (SPEC §8)
 )
 
 // Event is something that happened. It is flat so that it costs no allocation.
@@ -31,6 +32,8 @@ type Event struct {
 	Kind     Kind
 	Person   Person         // whom it concerns: sender, recipient, who came or left
 	ID       MessageID      // Message, Delivered, Excluded, Declined
+	Alias    bool           // Met: no node that speaks for the person has told their name yet
+	As       string         // Message: what the node that said it is called, which may be its alias
 	Text     string         // Message, Said: as it came, at most MaxText bytes, perhaps not valid UTF-8
 	Sent     time.Time      // Message, Said: by the sender's clock
 	Received time.Time      // Message, Joined, Parted: by ours
@@ -45,7 +48,7 @@ type Event struct {
 // Person is somebody proven by a handshake.
 type Person struct {
 	Key  Key
-	Name string // what they call themselves: unsanitised, and not unique
+	Name string // what they call themselves (SPEC §8): unsanitised, and not unique
 }
 
 // eventQueue is what waits for the application, bounded (SPEC §10): a message that

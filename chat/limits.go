@@ -12,6 +12,9 @@ const DefaultPort = 41027
 // MaxText is the most that one message can hold, in bytes.
 const MaxText = session.MaxText
 
+// renameEvery is how often another name of a person is taken (SPEC §8.3).
+const renameEvery = 10 * time.Second
+
 // MaxName is the longest name a node can call itself by, in bytes.
 const MaxName = 63
 

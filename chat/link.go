@@ -18,6 +18,9 @@ type link struct {
 	counts       netip.Addr     // whom it counts for
 	budget       int            // bytes that may go to addr while it is unchecked
 	instance     [8]byte
+	name         string            // of the node there
+	whose        uint8             // is name, as the introduction says
+	since        time.Time         // when a session with that node began
 	capabilities wire.Capabilities // of the peer's node
 	binding      [32]byte          // hash of the handshake
 	told         *peerState        // nil: nothing yet
@@ -54,6 +57,12 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 	l := &link{
 		core: c, person: p, session: s, addr: addr, counts: counts, born: now, renew: now.Add(rekeyAfter), initiator: final != nil,
 		instance: [8]byte(intro.Instance), capabilities: intro.Capabilities, binding: binding, budget: uncheckedFactor * wire.FinalSize,
+		name: intro.Name, whose: intro.Whose, since: now,
+	}
+	for _, o := range p.links {
+		if o.instance == l.instance && o.since.Before(l.since) {
+			l.since = o.since
+		}
 	}
 	if l.initiator {
 		l.unproven = &unproven{final: final, again: now.Add(backoff(0)), tries: 1}
@@ -66,15 +75,18 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 	c.remotes[s.Remote()] = append(c.remotes[s.Remote()], l)
 
 	known := p.released == l.instance || slices.ContainsFunc(p.links, func(o *link) bool { return !o.retired && o.instance == l.instance })
-	renamed := p.Name != intro.Name
-	if p.Name = intro.Name; !s.Checking() {
+	if p.Name == "" {
+		p.Name = intro.Name
+	}
+	if !s.Checking() {
 		p.last = addr
 	}
 	p.tells(intro.Addrs)
 	p.links = append(p.links, l)
+	p.rename(now)
 	p.settle(now, l)
 	p.crowd(now)
-	l.unmet = l.unmet || !known || renamed
+	l.unmet = l.unmet || !known
 	if !l.initiator { // else when it is heard
 		l.met()
 		p.alive()
@@ -121,7 +133,8 @@ func (c *core) makeRoom(now time.Time, addr netip.Addr) bool {
 func (l *link) met() {
 	if l.unmet {
 		l.unmet = false
-		l.core.events.add(Event{Kind: Met, Person: l.person.Person, Addr: l.addr})
+		l.person.met = true
+		l.core.events.add(Event{Kind: Met, Person: l.person.Person, Alias: !l.person.named, Addr: l.addr})
 	}
 	for _, w := range l.waiters {
 		w.done(l.person.Person, nil)
@@ -226,7 +239,7 @@ func (l *link) flush(now time.Time) {
 			waits = false
 			continue
 		}
-		fresh, err := c.store.Heard(p.Person, m.ID, m.Text, m.Sent, now)
+		fresh, err := c.store.Heard(l.speaker(), m.ID, m.Text, m.Sent, now)
 		if err != nil {
 			reason := l.notKept(now, err)
 			if reason == 0 {
@@ -239,7 +252,7 @@ func (l *link) flush(now time.Time) {
 		if fresh {
 			l.typing = time.Time{}
 			c.events.add(Event{
-				Kind: Message, Person: p.Person, ID: m.ID, Text: m.Text, Sent: m.Sent, Received: now,
+				Kind: Message, Person: p.Person, As: l.name, ID: m.ID, Text: m.Text, Sent: m.Sent, Received: now,
 			})
 		}
 		l.session.Accept()
@@ -410,6 +423,7 @@ func (l *link) remove(now time.Time) {
 		c.events.add(Event{Kind: Left, Person: p.Person})
 	}
 	p.gone(now, l.session.PeerLeft())
+	p.rename(now)
 	if len(p.waiting)+len(p.parked) > 0 {
 		if p.resume(now); len(p.waiting)+len(p.parked) > 0 {
 			p.redial(now)

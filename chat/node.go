@@ -31,6 +31,7 @@ type PacketConn interface {
 type Config struct {
 	Identity *Identity
 	Name     string // what others are shown, at most MaxName bytes
+	Alias    bool   // Name is this node's alone: who knows the person goes on calling them as before
 	Store    Store  // nil: everything is forgotten with the process
 	// Refuse says with whom to have nothing to do (SPEC §10.6): what they send is
 	// dropped, as if nobody were here, and nothing is sent to them. It is called for every datagram, one at a time. Nil: nobody.
@@ -251,8 +252,9 @@ func (n *Node) Typing(key Key) {
 	n.do(func(now time.Time) { n.core.typing(now, key) })
 }
 
-// Rename changes what others are told to call this node by. Those in a session hear it with
-// the next one, which is asked for now. It fails when the name is longer than MaxName.
+// Rename changes what others are told that the person here is called, which is no alias. Those in
+// a session hear it with the next one, which is asked for now. It fails when the name is longer
+// than MaxName.
 func (n *Node) Rename(name string) (err error) {
 	n.do(func(now time.Time) { err = n.core.rename(now, name) })
 	return err

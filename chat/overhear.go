@@ -28,7 +28,7 @@ func (c *core) overhear(now time.Time, k Kept) bool {
 		return true
 	}
 	e := Event{
-		Kind: Message, Person: Person{k.To, k.Name}, ID: k.ID, Text: k.Text, Sent: k.Sent, Received: k.At,
+		Kind: Message, Person: Person{k.To, k.Name}, As: k.As, ID: k.ID, Text: k.Text, Sent: k.Sent, Received: k.At,
 		Clock: k.Clock, Kept: k.N,
 	}
 	e.Room = nameOf(k.Room)

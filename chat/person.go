@@ -35,6 +35,10 @@ type person struct {
 	retry       timer   // when to send again what was declined for a while
 	retries     uint    // how often it was, since something was delivered
 	released    [8]byte // instance of the session that was given up last
+	met         bool    // the owner is told of them
+	named       bool    // by a node that speaks for them (SPEC §8.1)
+	renamed     time.Time
+	naming      timer // takes the name told since
 	timer       timer
 }
 
@@ -311,6 +315,7 @@ func (p *person) prune() {
 	if len(p.links) == 0 && len(p.waiting)+len(p.parked) == 0 && len(p.hints) == 0 && p.dial == nil && !p.watched && !p.visible {
 		p.core.timers.set(&p.timer, time.Time{})
 		p.core.timers.set(&p.retry, time.Time{})
+		p.core.timers.set(&p.naming, time.Time{})
 		delete(p.core.people, p.Key)
 	}
 }

@@ -261,6 +261,7 @@ func (l *link) news(now time.Time) {
 	}
 	before := p.rooms
 	p.reread(now)
+	p.rename(now)
 	if !c.rooms.passing && !l.told.passing {
 		var late []parked
 		for _, name := range slices.Sorted(maps.Keys(c.rooms.in)) {

@@ -217,7 +217,7 @@ func (l *link) keepIn(now time.Time, r *parlour, handle string, h *wire.RoomHead
 	}
 	msg := room.Message[Event]{
 		Ref: room.Ref{ID: m.ID, Author: author(p.Key)}, Clock: h.Clock, Size: len(text),
-		Body: Event{Kind: Message, Person: p.Person, ID: m.ID, Text: text, Sent: m.Sent, Received: now, Room: nameOf(handle)},
+		Body: Event{Kind: Message, Person: p.Person, As: l.name, ID: m.ID, Text: text, Sent: m.Sent, Received: now, Room: nameOf(handle)},
 	}
 	msg.Parents = parents(h)
 	order := &room.Order[Event]{} // of what isn't shown here
@@ -225,7 +225,7 @@ func (l *link) keepIn(now time.Time, r *parlour, handle string, h *wire.RoomHead
 		order = &r.order
 	}
 	place := order.Place(now, &msg)
-	fresh, err := c.store.HeardIn(p.Person, Saying{
+	fresh, err := c.store.HeardIn(l.speaker(), Saying{
 		ID: m.ID, Text: text, Sent: m.Sent, Room: handle, Head: m.Text[:len(m.Text)-len(text)], Clock: place,
 	}, now)
 	if err != nil {

@@ -66,6 +66,7 @@ type Saying struct {
 type Kept struct {
 	Saying // To and Name: of whom it is from, or to; zero: said in a room
 	N      int64
+	As     string    // what the node that said it called itself; empty: it was said here, or isn't known
 	Out    bool      // it was said
 	At     time.Time // when it was heard
 }

@@ -102,7 +102,7 @@ func TestRename(t *testing.T) {
 	if !w.await(time.Second, renamed) {
 		t.Fatal("bob doesn't hear of it")
 	}
-	if got := b.kinds(); !slices.Equal(got, []Kind{Met, Met}) || b.events[1].Person.Name != "anna" {
+	if got := b.kinds(); !slices.Equal(got, []Kind{Met, Named}) || b.events[1].Person.Name != "anna" {
 		t.Errorf("bob was told %v", b.events)
 	}
 	if p, err := c.opens(time.Second, Target{Addrs: a.at()}); err != nil || p.Name != "anna" {

@@ -61,6 +61,10 @@ type Introduction struct {
 	Addrs [][]byte `cbor:"3,keyasint,omitempty"`
 
 	Capabilities Capabilities `cbor:"4,keyasint,omitempty"`
+
+	// Whose says whether Name is the person's or the node's alone (SPEC §8.1). Zero: an
+	// earlier version, which doesn't say.
+	Whose uint8 `cbor:"5,keyasint,omitempty"`
 }
 
 // Capabilities is the set of what a node understands beyond the first version of the protocol
@@ -75,6 +79,12 @@ const (
 
 // Has reports whether c holds all of want.
 func (c Capabilities) Has(want Capabilities) bool { return c&want == want }
+
+// Values of Introduction.Whose.
+const (
+	PersonsName = 1
+	NodesName   = 2
+)
 
 // MaxAddrs is how many addresses an Introduction holds at most.
 const MaxAddrs = 8
