@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -87,8 +88,8 @@ func (s *Store) knows(from chat.Key, id chat.MessageID) (known bool, err error) 
 	return known, err
 }
 
-// Met notes that somebody known was there, and what they call themselves now. A
-// person is known from the first message on, or from what was decided about them.
+// Met notes that somebody known was there. A person is known from the first message on,
+// or from what was decided about them.
 func (s *Store) Met(p chat.Person, now time.Time) error {
 	return s.note(record{kind: met, key: p.Key, received: millis(now), name: p.Name})
 }
@@ -144,7 +145,7 @@ func (s *Store) orphans() error {
 	dir := s.running()
 	left := written(dir)
 	err := s.reading(func(k *conn) error {
-		return k.each(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND owner <> 0 UNION SELECT slot FROM visits`, nil, func(scan func(...any) error) error {
+		return k.each(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND owner <> 0 UNION SELECT slot FROM visits UNION SELECT slot FROM callings`, nil, func(scan func(...any) error) error {
 			var n int
 			err := scan(&n)
 			left[n] = true
@@ -344,9 +345,17 @@ func (s *Store) apply(records []record, owner int64) error {
 
 func (s *Store) insert(peer int64, r *record, status Status, received, owner int64) error {
 	_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, passed)
-		VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, `+counted+`) ON CONFLICT DO NOTHING`,
-		peer, r.id[:], r.kind == said, r.text, r.sent, received, int(status), owner)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, `+counted+`) ON CONFLICT DO NOTHING`,
+		peer, r.id[:], r.kind == said, r.speaker(), r.text, r.sent, received, int(status), owner)
 	return err
+}
+
+// speaker is what somebody who was heard was called then.
+func (r *record) speaker() string {
+	if r.kind == heard || r.kind == heardIn {
+		return r.name
+	}
+	return ""
 }
 
 // known is a row of people, as far as it takes part in applying records.
@@ -382,15 +391,14 @@ func (s *Store) about(r *record, p *known) error {
 			return err
 		}
 	}
-	if r.name == "" || (r.kind == said || r.kind == saidIn) && p.name != "" || r.kind == delivered || r.name == p.name && !p.moves(r.received) {
+	if r.kind == delivered || (p.name != "" || r.name == "") && (r.kind == said || r.kind == saidIn || !p.moves(r.received)) {
 		return nil
 	}
-	if p.name = r.name; p.moves(r.received) {
+	p.name = cmp.Or(p.name, r.name) // only Renamed changes one
+	if p.moves(r.received) {
 		p.last = r.received
 	}
-	_, err := s.write.exec(`UPDATE people SET verified = (verified AND name = ?1), named = CASE WHEN name = ?1 THEN named ELSE `+nextNamed+` END,
-		name = ?1, last = ?2 WHERE n = ?3`,
-		p.name, p.last, p.n)
+	_, err := s.write.exec(`UPDATE people SET name = ?1, last = ?2 WHERE n = ?3`, p.name, p.last, p.n)
 	return err
 }
 

@@ -31,6 +31,7 @@ type Message struct {
 	ID       chat.MessageID
 	Peer     chat.Key // who said it, or to whom; the zero Key: whoever has the name
 	Name     string   // the peer's, unsanitised
+	As       string   // what they were called when they said it; empty: it was said here, or isn't known
 	Out      bool     // said here
 	Text     string   // as it came
 	Sent     time.Time
@@ -54,7 +55,7 @@ type Filter struct {
 	First  bool      // Limit keeps the first ones instead
 }
 
-const columns = `m.n, m.id, coalesce(p.key, x''), coalesce(p.name, m.name), m.out,
+const columns = `m.n, m.id, coalesce(p.key, x''), coalesce(p.name, m.name), CASE WHEN m.out THEN '' ELSE m.name END, m.out,
 	CASE WHEN m.text = '' THEN coalesce((SELECT r.text FROM messages r WHERE r.peer = -1 AND r.id = m.id), '') ELSE m.text END,
 	m.sent, m.received, m.status, m.status = 0 AND m.owner = 0, m.room, m.clock, m.declined
 	FROM messages m LEFT JOIN people p ON p.n = m.peer`
@@ -149,7 +150,7 @@ func (s *Store) Log(f Filter) (all []Message, err error) {
 func scanMessage(scan func(...any) error) (m Message, err error) {
 	var id, key []byte
 	var sent, received int64
-	err = scan(&m.N, &id, &key, &m.Name, &m.Out, &m.Text, &sent, &received, &m.Status, &m.Idle, &m.Room, &m.Clock, &m.Declined)
+	err = scan(&m.N, &id, &key, &m.Name, &m.As, &m.Out, &m.Text, &sent, &received, &m.Status, &m.Idle, &m.Room, &m.Clock, &m.Declined)
 	copy(m.ID[:], id)
 	copy(m.Peer[:], key)
 	m.Sent, m.Received = moment(sent), moment(received)

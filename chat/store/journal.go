@@ -246,7 +246,8 @@ func (s *Store) inherit(dead *slot) error {
 		return err
 	}
 	var owns bool
-	if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = ?1) OR EXISTS (SELECT 1 FROM visits WHERE slot = ?1)`,
+	if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = ?1) OR EXISTS (SELECT 1 FROM visits WHERE slot = ?1)
+		OR EXISTS (SELECT 1 FROM callings WHERE slot = ?1)`,
 		[]any{dead.number}, &owns); err != nil {
 		return err
 	}

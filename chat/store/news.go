@@ -75,14 +75,14 @@ func (s *Store) News() (all []chat.Kept, err error) {
 // read looks at the next messages, and returns those that other processes wrote.
 func (n *news) read(k *conn, newest int64) (all []chat.Kept, err error) {
 	count, last := 0, newest
-	err = k.each(`SELECT m.n, m.id, coalesce(p.key, x''), coalesce(p.name, ''), m.out, m.text, m.sent, m.received, m.room, m.head, m.clock
+	err = k.each(`SELECT m.n, m.id, coalesce(p.key, x''), coalesce(p.name, ''), CASE WHEN m.out THEN '' ELSE m.name END, m.out, m.text, m.sent, m.received, m.room, m.head, m.clock
 		FROM messages m LEFT JOIN people p ON p.n = m.peer
 		WHERE m.n > ? AND m.peer <> 0 AND (m.room = '' OR m.out = 0 OR m.peer = -1) ORDER BY m.n LIMIT ?`,
 		[]any{n.seen, newsAtOnce}, func(scan func(...any) error) error {
 			var id, key []byte
 			var sent, received int64
 			var m chat.Kept
-			if err := scan(&m.N, &id, &key, &m.Name, &m.Out, &m.Text, &sent, &received, &m.Room, &m.Head, &m.Clock); err != nil {
+			if err := scan(&m.N, &id, &key, &m.Name, &m.As, &m.Out, &m.Text, &sent, &received, &m.Room, &m.Head, &m.Clock); err != nil {
 				return err
 			}
 			copy(m.ID[:], id)

@@ -11,11 +11,12 @@ import (
 type Person struct {
 	Key      chat.Key
 	Name     string // what they last called themselves: unsanitised, and not unique
-	Petname  string // what they are called here; empty: as they call themselves
+	Petname  string // what they are called here; empty: by their label
+	Label    string // the name they are known by: Name, unless a later one wasn't to become it
 	First    time.Time
 	Last     time.Time
-	Named    int64 // counts up: who came by their name later has a greater one
-	Verified bool  // their safety words were compared, and their name is the same since
+	Named    int64 // counts up: who came by their label later has a greater one
+	Verified bool  // their safety words were compared
 	Blocked  bool
 }
 
@@ -23,12 +24,12 @@ type Person struct {
 func (s *Store) People() (all []Person, err error) {
 	err = s.reading(func(k *conn) error {
 		all = nil
-		return k.each(`SELECT key, name, petname, first, last, named, verified, blocked FROM people WHERE NOT faint ORDER BY last DESC, n DESC`, nil,
+		return k.each(`SELECT key, name, petname, coalesce(nullif(label, ''), name), first, last, named, verified, blocked FROM people WHERE NOT faint ORDER BY last DESC, n DESC`, nil,
 			func(scan func(...any) error) error {
 				var p Person
 				var key []byte
 				var first, last int64
-				err := scan(&key, &p.Name, &p.Petname, &first, &last, &p.Named, &p.Verified, &p.Blocked)
+				err := scan(&key, &p.Name, &p.Petname, &p.Label, &first, &last, &p.Named, &p.Verified, &p.Blocked)
 				copy(p.Key[:], key)
 				p.First, p.Last = moment(first), moment(last)
 				all = append(all, p)
@@ -65,9 +66,28 @@ func (s *Store) know(p chat.Person, now time.Time) (n int64, err error) {
 	return n, err
 }
 
-// SetPetname says what somebody is called here; empty: as they call themselves.
+// SetPetname says what somebody is called here; empty: as they call themselves now.
 func (s *Store) SetPetname(p chat.Person, name string, now time.Time) error {
-	return s.decide(p, now, "petname", name)
+	return s.writing(func() error {
+		if _, err := s.know(p, now); err != nil {
+			return err
+		}
+		_, err := s.write.exec(`UPDATE people SET petname = ?1, named = CASE WHEN ?1 <> '' OR label IN ('', name) THEN named ELSE `+nextNamed+` END,
+			label = CASE ?1 WHEN '' THEN '' ELSE label END WHERE key = ?2`, name, p.Key[:])
+		return err
+	})
+}
+
+// Renamed notes that somebody known calls themselves otherwise now. The name becomes their
+// label if it may and they aren't verified.
+func (s *Store) Renamed(p chat.Person, mayLabel bool) error {
+	return s.writing(func() error {
+		_, err := s.write.exec(`UPDATE people SET
+			named = CASE WHEN ?3 AND NOT verified THEN `+nextNamed+` ELSE named END,
+			label = CASE WHEN ?3 AND NOT verified THEN ?2 ELSE coalesce(nullif(label, ''), name) END, name = ?2
+			WHERE key = ?1 AND name <> ?2`, p.Key[:], p.Name, mayLabel)
+		return err
+	})
 }
 
 // SetVerified says whether somebody's safety words were compared.

@@ -135,8 +135,8 @@ func (s *Store) applySaidIn(r *record, done map[messageKey]int64, people map[cha
 
 func (s *Store) insertIn(peer int64, r *record, in *inRoom, status Status, received, owner int64) error {
 	_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, room, head, clock, passed)
-		VALUES (?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, `+counted+`) ON CONFLICT DO NOTHING`,
-		peer, r.id[:], r.kind == saidIn, r.text, r.sent, received, int(status), owner, in.room, []byte(in.head), int64(in.clock))
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+counted+`) ON CONFLICT DO NOTHING`,
+		peer, r.id[:], r.kind == saidIn, r.speaker(), r.text, r.sent, received, int(status), owner, in.room, []byte(in.head), int64(in.clock))
 	return err
 }
 

@@ -128,6 +128,19 @@ CREATE TABLE journals (           -- up to which record that of a slot is in the
 `, `
 -- Why a person hasn't taken what was said to them (chat.Reason); 0: they haven't declined it.
 ALTER TABLE messages ADD COLUMN declined INTEGER NOT NULL DEFAULT 0;
+`, `
+-- From here on verified outlasts a change of name, and messages.name is, of what was heard, what
+-- the sender was called then; empty: it isn't known.
+ALTER TABLE people ADD COLUMN label TEXT NOT NULL DEFAULT ''; -- the name they are known by; empty: the one they last called themselves
+CREATE TABLE self (
+	name TEXT NOT NULL             -- what I am called; empty: an earlier version didn't keep it
+);
+INSERT INTO self SELECT '' WHERE EXISTS (SELECT 1 FROM people) OR EXISTS (SELECT 1 FROM messages) OR EXISTS (SELECT 1 FROM rooms);
+CREATE TABLE callings (           -- what running processes call me
+	slot INTEGER PRIMARY KEY,
+	name TEXT NOT NULL,
+	kept INTEGER NOT NULL          -- 0: it is this process's alone
+);
 `}
 
 // migrate brings the schema to the present version. An older earshot that has the

@@ -307,8 +307,10 @@ func (s *Store) Close() error {
 // disown gives back to all what the process in a slot had for itself.
 func (s *Store) disown(number int64) error {
 	_, err := s.write.exec(`UPDATE messages SET owner = 0 WHERE status = 0 AND owner = ?`, number)
-	if err == nil {
-		_, err = s.write.exec(`DELETE FROM visits WHERE slot = ?`, number)
+	for _, query := range []string{`DELETE FROM visits WHERE slot = ?`, `DELETE FROM callings WHERE slot = ?`} {
+		if err == nil {
+			_, err = s.write.exec(query, number)
+		}
 	}
 	return err
 }
