@@ -54,7 +54,7 @@ func chatWith(p *process, c *cli.Context) error {
 	}
 	typed := p.mannerOf(c) != piped
 	if typed {
-		cfg.FirstContact = nil // the conversation tells
+		cfg.FirstContact, cfg.Renamed = nil, nil // the conversation tells
 	}
 	a, err := start(p, cfg)
 	if err != nil {

@@ -69,13 +69,13 @@ func TestExplain(t *testing.T) {
 func TestCheckName(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"ana": true, "Ana María 🐢": true, strings.Repeat("x", 63): true,
-		"": false, " ": false, strings.Repeat("x", 64): false, "a\nb": false, "a\x1b": false, "a\u202eb": false, "a\xff": false,
+		"": false, " ": false, "#here": false, "\u0301\u0301": false, strings.Repeat("x", 64): false, "a\nb": false, "a\x1b": false, "a\u202eb": false, "a\xff": false,
 	} {
 		if err := checkName(name); (err == nil) != ok {
 			t.Errorf("checkName(%q) = %v", name, err)
 		}
 	}
-	if err := checkName(userName()); err != nil {
+	if err := checkName(app.DefaultName(false)); err != nil {
 		t.Errorf("the default name won't do: %v", err)
 	}
 }

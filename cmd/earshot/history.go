@@ -22,11 +22,12 @@ import (
 
 // archive is what the commands about the past and the known work on.
 type archive struct {
-	p     *process
-	me    chat.Person
-	store *store.Store
-	book  *app.Book
-	all   []discovery.Peer // the known, as they are called here; nil: not asked for yet
+	p      *process
+	me     chat.Person
+	naming app.Naming
+	store  *store.Store
+	book   *app.Book
+	all    []discovery.Peer // the known, as they are called here; nil: not asked for yet
 }
 
 // openArchive opens what is kept. The caller closes its store.
@@ -39,7 +40,7 @@ func openArchive(p *process, c *cli.Context) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{p: p, me: chat.Person{Key: identity.Key(), Name: cfg.Name}, book: &app.Book{}}
+	a := &archive{p: p, me: chat.Person{Key: identity.Key()}, book: &app.Book{}}
 	if a.store, err = store.OpenPast(cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -48,10 +49,14 @@ func openArchive(p *process, c *cli.Context) (*archive, error) {
 	}
 	a.store.CatchUp()
 	_, _ = a.store.Expire() // or on a full disk it has to be seen another time
-	if err := a.book.Read(a.store); err != nil {
+	if a.naming, err = app.BrieflyCalled(cfg, a.store); err == nil {
+		err = a.book.Read(a.store)
+	}
+	if err != nil {
 		_ = a.store.Close()
 		return nil, err
 	}
+	a.me.Name = a.naming.Name
 	return a, nil
 }
 
@@ -291,7 +296,7 @@ type writer struct {
 	labels   map[chat.Key]string
 }
 
-// label returns how somebody is called here.
+// label returns how somebody is called here, and if they weren't then, how they were.
 func (w *writer) label(m store.Message) string {
 	if m.Peer.IsZero() {
 		return clean.Name(m.Name)
@@ -301,7 +306,7 @@ func (w *writer) label(m store.Message) string {
 		label = w.a.label(chat.Person{Key: m.Peer, Name: m.Name})
 		w.labels[m.Peer] = label
 	}
-	return label
+	return label + w.a.book.As(m.Peer, m.As)
 }
 
 func (w *writer) write(m store.Message) error {

@@ -27,10 +27,14 @@ func idCommand(p *process) *cli.Command {
 				return err
 			}
 			key := identity.Key()
-			if c.Bool("json") {
-				return p.printJSON(selfJSON{key.String(), cfg.Name, key.Short(), cfg.Dir})
+			name, err := nameIn(cfg)
+			if err != nil {
+				return err
 			}
-			return p.print(fmt.Sprintf("name   %s\nid     %s\nshort  %s\ndir    %s", cfg.Name, key, key.Short(), cfg.Dir))
+			if c.Bool("json") {
+				return p.printJSON(selfJSON{key.String(), name, key.Short(), cfg.Dir})
+			}
+			return p.print(fmt.Sprintf("name   %s\nid     %s\nshort  %s\ndir    %s", name, key, key.Short(), cfg.Dir))
 		},
 	}
 }

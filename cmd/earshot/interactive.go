@@ -50,7 +50,7 @@ func (p *process) settings(c *cli.Context, dir string) (app.Settings, error) {
 func newSession(a *app.App, cfg app.Config, settings app.Settings) (*app.Session, error) {
 	now := time.Now()
 	s, err := app.NewSession(app.SessionConfig{
-		Me: a.Me, Node: a.Node, Book: a.Book, Store: a.Store, Rename: a.Rename, Join: a.Join, Leave: a.Leave, Settings: settings,
+		Me: chat.Person{Key: a.Me.Key, Name: a.Name()}, Name: a.Name, Node: a.Node, Book: a.Book, Store: a.Store, Rename: a.Rename, Join: a.Join, Leave: a.Leave, Settings: settings,
 		Explain: func(err error) string {
 			_, text, remedy := explain(err)
 			return asCommands.Replace(strings.TrimSpace(text + "\n" + remedy))

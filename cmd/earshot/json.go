@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -30,6 +31,7 @@ type peerJSON struct {
 	Status   string           `json:"status"`
 	Verified bool             `json:"verified"`
 	Self     bool             `json:"self"`
+	Label    string           `json:"label,omitempty"` // the name they are known by, where it is another
 }
 
 // What is known of a visible peer's identity.
@@ -45,10 +47,13 @@ func newPeerJSON(p discovery.Peer, status string, book *app.Book) peerJSON {
 		j.ID = &p.ID
 	}
 	if key, err := chat.ParseKey(p.ID); err == nil {
-		if known, _ := book.Get(key); known.Petname != "" {
+		known, _ := book.Get(key)
+		if known.Petname != "" {
 			j.Petname = &known.Petname
 		}
-		j.Verified = book.Verified(chat.Person{Key: key, Name: p.Name})
+		if j.Verified = known.Verified; known.Label != p.Name {
+			j.Label = known.Label
+		}
 	}
 	if j.Addrs == nil {
 		j.Addrs = []netip.AddrPort{}
@@ -60,13 +65,18 @@ type personJSON struct {
 	ID       *string `json:"id"`
 	Name     string  `json:"name"`
 	Verified bool    `json:"verified"`
+	Label    string  `json:"label,omitempty"` // petname or name they are known by, where it is another
 }
 
-func newPersonJSON(p chat.Person, verified bool) personJSON {
-	j := personJSON{Name: p.Name, Verified: verified}
-	if !p.Key.IsZero() {
-		id := p.Key.String()
-		j.ID = &id
+// newPersonJSON takes from book, which may be nil, how somebody is known.
+func newPersonJSON(p chat.Person, book *app.Book) personJSON {
+	j := personJSON{Name: p.Name}
+	if p.Key.IsZero() {
+		return j
+	}
+	id := p.Key.String()
+	if j.ID = &id; book != nil {
+		j.Verified, j.Label = book.Verified(p.Key), book.LabelOf(p.Key, p.Name)
 	}
 	return j
 }
@@ -107,9 +117,10 @@ type messageJSON struct {
 	Mention  bool       `json:"mention,omitempty"` // of me, in a room
 }
 
-func newMessageJSON(e chat.Event, verified bool, me string) messageJSON {
+func newMessageJSON(e chat.Event, book *app.Book, me string) messageJSON {
+	from := chat.Person{Key: e.Person.Key, Name: cmp.Or(e.As, e.Person.Name)}
 	j := messageJSON{
-		Event: "message", Time: stamp(time.Now()), ID: e.ID.String(), From: newPersonJSON(e.Person, verified),
+		Event: "message", Time: stamp(time.Now()), ID: e.ID.String(), From: newPersonJSON(from, book),
 		Text: e.Text, Sent: stamp(e.Sent), Received: stamp(e.Received),
 	}
 	if e.Room != "" {
@@ -127,8 +138,8 @@ type outboxEventJSON struct {
 	Room  *string    `json:"room"`
 }
 
-func newOutboxEventJSON(status store.Status, id chat.MessageID, to chat.Person, verified bool, roomName string) outboxEventJSON {
-	j := outboxEventJSON{status.String(), stamp(time.Now()), id.String(), newPersonJSON(to, verified), nil}
+func newOutboxEventJSON(status store.Status, id chat.MessageID, to chat.Person, book *app.Book, roomName string) outboxEventJSON {
+	j := outboxEventJSON{status.String(), stamp(time.Now()), id.String(), newPersonJSON(to, book), nil}
 	if roomName != "" {
 		j.Room = &roomName
 	}
@@ -153,8 +164,7 @@ type logJSON struct {
 }
 
 func newLogJSON(a *archive, m store.Message) (logJSON, error) {
-	peer := chat.Person{Key: m.Peer, Name: m.Name}
-	them := newPersonJSON(peer, a.book.Verified(peer))
+	them := newPersonJSON(chat.Person{Key: m.Peer, Name: cmp.Or(m.As, m.Name)}, a.book)
 	j := logJSON{
 		Event: "message", Time: stamp(m.Sent), ID: m.ID.String(), From: them, Text: m.Text, Sent: stamp(m.Sent),
 		Direction: "in", Status: m.Status.String(), Reason: reasonJSON(m.Declined),
@@ -168,7 +178,7 @@ func newLogJSON(a *archive, m store.Message) (logJSON, error) {
 		j.Room = &name
 	}
 	if m.Out {
-		j.Direction, j.From = "out", newPersonJSON(a.me, false)
+		j.Direction, j.From = "out", newPersonJSON(a.me, nil)
 		if !m.Peer.IsZero() || m.Room == "" {
 			j.To = &them
 			return j, nil
@@ -216,6 +226,14 @@ type roomJSON struct {
 	Joined  bool   `json:"joined"`
 }
 
+// renamedJSON tells that somebody known calls themselves otherwise.
+type renamedJSON struct {
+	Event  string     `json:"event"`
+	Time   stamp      `json:"time"`
+	Was    string     `json:"was"`
+	Person personJSON `json:"person"`
+}
+
 type roomEventJSON struct {
 	Event  string     `json:"event"`
 	Time   stamp      `json:"time"`
@@ -223,12 +241,12 @@ type roomEventJSON struct {
 	Person personJSON `json:"person"`
 }
 
-func newRoomEventJSON(e chat.Event, verified bool) roomEventJSON {
+func newRoomEventJSON(e chat.Event, book *app.Book) roomEventJSON {
 	name := "room-joined"
 	if e.Kind == chat.Parted {
 		name = "room-left"
 	}
-	return roomEventJSON{name, stamp(e.Received), e.Room, newPersonJSON(e.Person, verified)}
+	return roomEventJSON{name, stamp(e.Received), e.Room, newPersonJSON(e.Person, book)}
 }
 
 type sentJSON struct {

@@ -22,7 +22,7 @@ func TestJSONShapes(t *testing.T) {
 	}
 	ana := chat.Person{Key: key, Name: "ana"}
 	peer := discovery.Peer{ID: key.String(), Name: "ana", Addrs: addrs, Since: at}
-	message := newMessageJSON(chat.Event{Kind: chat.Message, ID: chat.MessageID{1, 2}, Person: ana, Text: "a\n\x1b[31mb\u202e", Sent: at, Received: at.Add(time.Second)}, false, "me")
+	message := newMessageJSON(chat.Event{Kind: chat.Message, ID: chat.MessageID{1, 2}, Person: ana, Text: "a\n\x1b[31mb\u202e", Sent: at, Received: at.Add(time.Second)}, nil, "me")
 	message.Time = stamp(at)
 	up := newPeerEventJSON(discovery.Event{Change: discovery.Up, Peer: peer}, unproven, &app.Book{})
 	up.Time = stamp(at)
@@ -51,9 +51,9 @@ func TestJSONShapes(t *testing.T) {
 		},
 		{"message", message, `{"event":"message","time":` + when + `,"id":"01020000000000000000000000000000","from":` + person +
 			`,"room":null,"text":"a\n\u001b[31mb\u202e","sent":` + when + `,"received":"2026-11-22T13:03:06.120Z"}`},
-		{"delivered", newSentJSON(sent, store.Done, false), `{"id":"01020000000000000000000000000000","to":` + person + `,"status":"delivered","rtt_ms":2.1}`},
+		{"delivered", newSentJSON(sent, store.Done, nil), `{"id":"01020000000000000000000000000000","to":` + person + `,"status":"delivered","rtt_ms":2.1}`},
 		{
-			"failed", newSentJSON(chat.Event{Person: chat.Person{Name: "198.18.0.3"}}, store.Failed, false),
+			"failed", newSentJSON(chat.Event{Person: chat.Person{Name: "198.18.0.3"}}, store.Failed, nil),
 			`{"id":null,"to":{"id":null,"name":"198.18.0.3","verified":false},"status":"failed","rtt_ms":null}`,
 		},
 		{"self", selfJSON{key.String(), "ana", key.Short(), "/x"}, `{"id":` + id + `,"name":"ana","short":"k3f7qz","dir":"/x"}`},

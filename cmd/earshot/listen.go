@@ -51,6 +51,10 @@ func listen(p *process, c *cli.Context) error {
 			}
 		}
 	}
+	if l.json {
+		l.renamed = make(chan renamedJSON, maxRenamed)
+		cfg.Renamed = l.wasRenamed
+	}
 	if l.a, err = start(p, cfg); err != nil {
 		return err
 	}
@@ -67,21 +71,22 @@ func listen(p *process, c *cli.Context) error {
 const maxProven = 10000
 
 type listener struct {
-	p      *process
-	a      *app.App
-	json   bool
-	outbox chan store.Message // what comes to wait, or fails; nil: not told
-	proven map[string]bool    // ids that a handshake has proven
+	p       *process
+	a       *app.App
+	json    bool
+	outbox  chan store.Message // what comes to wait, or fails; nil: not told
+	renamed chan renamedJSON   // who calls themselves otherwise; nil: not told
+	proven  map[string]bool    // ids that a handshake has proven
 }
 
 func (l *listener) run(ctx context.Context) error {
 	if l.json {
-		err := l.p.printJSON(readyJSON{"ready", stamp(time.Now()), l.a.Me.Key.String(), l.a.Me.Name, l.a.Port, l.a.Addrs()})
+		err := l.p.printJSON(readyJSON{"ready", stamp(time.Now()), l.a.Me.Key.String(), l.a.Name(), l.a.Port, l.a.Addrs()})
 		if err != nil {
 			return err
 		}
 	} else {
-		l.p.notice(fmt.Sprintf("listening as %s·%s on UDP port %d", l.a.Me.Name, l.a.Me.Key.Short(), l.a.Port), "")
+		l.p.notice(fmt.Sprintf("listening as %s·%s on UDP port %d", l.a.Name(), l.a.Me.Key.Short(), l.a.Port), "")
 	}
 	for {
 		var err error
@@ -94,6 +99,8 @@ func (l *listener) run(ctx context.Context) error {
 			}
 		case m := <-l.outbox:
 			err = l.waits(m)
+		case j := <-l.renamed:
+			err = l.p.printJSON(j)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -106,13 +113,13 @@ func (l *listener) run(ctx context.Context) error {
 func (l *listener) chat(e chat.Event) error {
 	switch {
 	case e.Kind == chat.Message && l.json:
-		return l.p.printJSON(newMessageJSON(e, l.a.Book.Verified(e.Person), l.a.Me.Name))
+		return l.p.printJSON(newMessageJSON(e, l.a.Book, l.a.Name()))
 	case e.Kind == chat.Message:
 		return l.p.print(clean.Layout(messageHead(l.a, e), e.Text, l.p.columns()))
 	case e.Kind == chat.Delivered && l.json:
-		return l.p.printJSON(newOutboxEventJSON(store.Done, e.ID, e.Person, l.a.Book.Verified(e.Person), e.Room))
+		return l.p.printJSON(newOutboxEventJSON(store.Done, e.ID, e.Person, l.a.Book, e.Room))
 	case (e.Kind == chat.Joined || e.Kind == chat.Parted) && l.json:
-		return l.p.printJSON(newRoomEventJSON(e, l.a.Book.Verified(e.Person)))
+		return l.p.printJSON(newRoomEventJSON(e, l.a.Book))
 	case e.Kind == chat.Met && l.json:
 		return l.met(e.Person)
 	}
@@ -125,7 +132,19 @@ func (l *listener) waits(m store.Message) error {
 	if m.Room != "" {
 		name = app.RoomName(m.Room)
 	}
-	return l.p.printJSON(newOutboxEventJSON(m.Status, m.ID, to, l.a.Book.Verified(to), name))
+	return l.p.printJSON(newOutboxEventJSON(m.Status, m.ID, to, l.a.Book, name))
+}
+
+// maxRenamed is how many changes of names wait to be printed. Names are taken slowly (SPEC §8.3).
+const maxRenamed = 1000
+
+// wasRenamed tells that somebody known calls themselves otherwise.
+func (l *listener) wasRenamed(a *app.App, was store.Person, name string) {
+	j := renamedJSON{"renamed", stamp(time.Now()), was.Name, newPersonJSON(chat.Person{Key: was.Key, Name: name}, a.Book)}
+	select {
+	case l.renamed <- j:
+	default:
+	}
 }
 
 // met tells that a visible peer is now proven.
@@ -163,5 +182,5 @@ func messageHead(a *app.App, e chat.Event) string {
 	if e.Room != "" {
 		where = e.Room + " "
 	}
-	return e.Received.Local().Format("15:04 ") + where + a.Label(e.Person) + ": "
+	return e.Received.Local().Format("15:04 ") + where + a.Label(e.Person) + a.Book.As(e.Person.Key, e.As) + ": "
 }

@@ -24,7 +24,7 @@ func lobby(p *process, c *cli.Context) error {
 	return p.gather(c, cfg, app.Conv{}, func(a *app.App) error {
 		defer pointToDoctor(p, a.Peers)()
 		peers := a.Peers()
-		p.notice(here(peers, a.Book.Labels(peers, a.Me.Name)), "")
+		p.notice(here(peers, a.Book.Labels(peers, a.Name())), "")
 		lines := readLines(p.in)
 		for {
 			select {
@@ -56,7 +56,7 @@ func (p *process) gather(c *cli.Context, cfg app.Config, with app.Conv, pipe fun
 	}
 	m := p.mannerOf(c)
 	if m != piped {
-		cfg.FirstContact = nil // the conversation tells
+		cfg.FirstContact, cfg.Renamed = nil, nil // the conversation tells
 	}
 	if m == screen {
 		p.hold()

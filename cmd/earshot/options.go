@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"os/user"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"earshot/chat"
+	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/app"
 	"earshot/cmd/earshot/internal/clean"
 	"earshot/discovery"
@@ -21,7 +21,7 @@ import (
 
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "name", EnvVars: []string{"EARSHOT_NAME"}, Usage: "what others see you as (default: your user name)"},
+		&cli.StringFlag{Name: "name", EnvVars: []string{"EARSHOT_NAME"}, Usage: "what others see you as; the first is kept, as by: earshot name (default: your login)"},
 		&cli.StringFlag{Name: "dir", EnvVars: []string{"EARSHOT_DIR"}, Usage: "where your identity and history are kept", Value: defaultDataDir().path},
 		&cli.UintFlag{Name: "port", EnvVars: []string{"EARSHOT_PORT"}, Usage: "UDP port to be reached at; 0: any", Value: chat.DefaultPort},
 		&cli.StringSliceFlag{Name: "interface", EnvVars: []string{"EARSHOT_INTERFACE"}, Usage: "look for people on this network interface only (repeatable)"},
@@ -51,12 +51,12 @@ func configure(p *process, c *cli.Context) (app.Config, error) {
 			p.notice(fmt.Sprintf("first contact with %s (%s): remembered", a.Label(person), person.Key.Short()),
 				"compare words with: earshot verify "+a.Book.Pick(person))
 		},
+		Renamed: func(_ *app.App, was store.Person, name string) { p.notice(app.Renaming(was, name), "") },
 	}
-	if !c.IsSet("name") {
-		cfg.Name = userName()
-	}
-	if err := checkName(cfg.Name); err != nil {
-		return cfg, err
+	if c.IsSet("name") && (cfg.Name != "" || !isEmptyVariable("EARSHOT_NAME")) {
+		if err := checkName(cfg.Name); err != nil {
+			return cfg, err
+		}
 	}
 	for _, option := range []string{"wait", "timeout"} {
 		if c.Duration(option) < 0 {
@@ -96,6 +96,12 @@ func configure(p *process, c *cli.Context) (app.Config, error) {
 	}
 	cfg.Log = slog.New(slog.NewTextHandler(p, &slog.HandlerOptions{Level: level}))
 	return cfg, nil
+}
+
+// isEmptyVariable reports whether a variable is in the environment, and empty.
+func isEmptyVariable(name string) bool {
+	value, set := os.LookupEnv(name)
+	return set && value == ""
 }
 
 // flagErrors are what the reader of flags says, and how we do.
@@ -139,31 +145,10 @@ func parseServer(s string) (netip.AddrPort, error) {
 }
 
 func checkName(name string) error {
-	remedy := "choose another with --name or EARSHOT_NAME"
-	switch {
-	case strings.TrimSpace(name) == "":
-		return &usage{"your name is empty", remedy}
-	case len(name) > chat.MaxName:
-		return &usage{fmt.Sprintf("your name takes %d bytes, more than %d", len(name), chat.MaxName), remedy}
-	case app.IsRoom(name):
-		return &usage{clean.Line(name) + " would be a room", remedy}
-	case !clean.Safe(name):
-		return &usage{"your name has characters that can't be shown: " + clean.Line(name), remedy}
+	if err := app.CheckName(name); err != nil {
+		return &usage{err.Error(), "choose another with --name or EARSHOT_NAME"}
 	}
 	return nil
-}
-
-// userName returns what the operating system calls its user, as far as it will do for
-// a name.
-func userName() string {
-	name := "somebody"
-	if u, err := user.Current(); err == nil {
-		name = u.Username[strings.LastIndexByte(u.Username, '\\')+1:] // DOMAIN\user
-	}
-	if checkName(name) != nil {
-		return "somebody"
-	}
-	return name
 }
 
 // colors reports whether standard output may be coloured.

@@ -128,12 +128,16 @@ type knownJSON struct {
 	Last     stamp   `json:"last_seen"`
 	Verified bool    `json:"verified"`
 	Blocked  bool    `json:"blocked"`
+	Label    string  `json:"label,omitempty"` // the name they are known by, where it is another
 }
 
 func newKnownJSON(p store.Person) knownJSON {
 	j := knownJSON{ID: p.Key.String(), Name: p.Name, First: stamp(p.First), Last: stamp(p.Last), Verified: p.Verified, Blocked: p.Blocked}
 	if p.Petname != "" {
 		j.Petname = &p.Petname
+	}
+	if p.Label != p.Name {
+		j.Label = p.Label
 	}
 	return j
 }

@@ -245,5 +245,5 @@ func (p *process) after(a *app.App, e chat.Event, with chat.Key) error {
 		tellMeanwhile(p, a, e)
 		return nil
 	}
-	return p.print(clean.Layout(a.Label(e.Person)+": ", e.Text, p.columns()))
+	return p.print(clean.Layout(a.Label(e.Person)+a.Book.As(e.Person.Key, e.As)+": ", e.Text, p.columns()))
 }

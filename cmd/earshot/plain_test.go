@@ -150,7 +150,7 @@ func TestPlain(t *testing.T) {
 
 	bob.types("/name robert\r")
 	bob.sees("you are robert from now on")
-	ana.sees("Bobby from work calls themselves robert now") // and isn't verified as such
+	ana.sees("Bobby from work\u2714 is now called robert")
 	ana.types("/search hello\r")
 	ana.sees("ana: hello bob")
 	bob.types("/close\r")
@@ -159,7 +159,7 @@ func TestPlain(t *testing.T) {
 	if err := <-bob.end; err != nil {
 		t.Errorf("bob's end: %v", err)
 	}
-	ana.sees("Bobby from work has left")
+	ana.sees("Bobby from work\u2714 has left")
 	ana.types("too late\r")
 	ana.sees("queued: too late")
 	ana.types("\x04")

@@ -81,7 +81,7 @@ func sendRoom(p *process, c *cli.Context) error {
 	for _, m := range missing {
 		person := a.Named([]chat.Person{m.Person})[0]
 		labels = append(labels, a.Label(person)+app.Because(m.Reason))
-		j.Missing = append(j.Missing, missingJSON{newPersonJSON(person, a.Book.Verified(person)), reasonJSON(m.Reason)})
+		j.Missing = append(j.Missing, missingJSON{newPersonJSON(person, a.Book), reasonJSON(m.Reason)})
 	}
 	kept := a.Store != nil && !c.Bool("no-queue")
 	switch {
@@ -214,7 +214,7 @@ func (p *process) inRoom(a *app.App, name string, e chat.Event) error {
 		}
 	case chat.Message:
 		if e.Room == name {
-			return p.print(clean.Layout(a.Label(e.Person)+": ", e.Text, p.columns()))
+			return p.print(clean.Layout(a.Label(e.Person)+a.Book.As(e.Person.Key, e.As)+": ", e.Text, p.columns()))
 		}
 		tellMeanwhile(p, a, e)
 	}

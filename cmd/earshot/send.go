@@ -187,8 +187,11 @@ func (s *sending) send(q app.Query, cfg app.Config, text string) error {
 func (s *sending) tell(a *app.App, sent chat.Event, status store.Status, what any) error {
 	s.told = true
 	if s.c.Bool("json") {
-		verified := a != nil && a.Book.Verified(sent.Person)
-		if err := s.p.printJSON(newSentJSON(sent, status, verified)); err != nil {
+		var book *app.Book
+		if a != nil {
+			book = a.Book
+		}
+		if err := s.p.printJSON(newSentJSON(sent, status, book)); err != nil {
 			return err
 		}
 	}
@@ -256,7 +259,7 @@ func tellMeanwhile(p *process, a *app.App, e chat.Event) {
 		if e.Room != "" {
 			where = " in " + e.Room
 		}
-		fmt.Fprintln(p, clean.Layout("earshot: meanwhile "+a.Label(e.Person)+" said"+where+": ", e.Text, 0))
+		fmt.Fprintln(p, clean.Layout("earshot: meanwhile "+a.Label(e.Person)+a.Book.As(e.Person.Key, e.As)+" said"+where+": ", e.Text, 0))
 	}
 }
 
@@ -268,8 +271,8 @@ func interruptedOr(ctx context.Context, err error) error {
 	return err
 }
 
-func newSentJSON(e chat.Event, status store.Status, verified bool) sentJSON {
-	j := sentJSON{To: newPersonJSON(e.Person, verified), Status: status.String(), Reason: reasonJSON(e.Reason)}
+func newSentJSON(e chat.Event, status store.Status, book *app.Book) sentJSON {
+	j := sentJSON{To: newPersonJSON(e.Person, book), Status: status.String(), Reason: reasonJSON(e.Reason)}
 	if e.ID != (chat.MessageID{}) {
 		id := e.ID.String()
 		j.ID = &id

@@ -18,7 +18,7 @@ func verifyCommand(p *process) *cli.Command {
 		ArgsUsage: "PEER",
 		Description: "Prints six words that PEER sees too, with: earshot verify YOU. Read them to each other by a way on\n" +
 			"which you know each other, such as aloud. When they are the same, nobody stands between you: say\n" +
-			"yes, and a " + clean.Mark + " stands behind PEER's name until they change it.",
+			"yes, and a " + clean.Mark + " stands behind PEER's name.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 			&cli.BoolFlag{Name: "yes", Usage: "the words are the same: don't ask"},

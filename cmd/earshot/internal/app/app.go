@@ -24,7 +24,7 @@ import (
 
 // Config says how to take part.
 type Config struct {
-	Name       string            // what I call myself
+	Name       string            // what this process was told to call me; empty: see Called
 	Dir        string            // the data directory
 	Port       uint16            // UDP port to listen on; 0: any
 	Interfaces []string          // interfaces for discovery; empty: every usable one
@@ -39,6 +39,10 @@ type Config struct {
 	// from then on, before the event that tells of it.
 	FirstContact func(*App, chat.Person)
 
+	// Renamed is called when somebody known, who was known so, calls themselves name now. It
+	// must not block.
+	Renamed func(a *App, was store.Person, name string)
+
 	// Outbox, if not nil, is called for what comes to wait in the outbox, or fails there, while
 	// this process delivers. It may block until Close.
 	Outbox func(store.Message)
@@ -51,7 +55,7 @@ type Config struct {
 
 // App is a person taking part. Its channels have one consumer.
 type App struct {
-	Me       chat.Person
+	Me       chat.Person // as I was called at first: see Name
 	Node     *chat.Node
 	Presence *discovery.Presence    // nil when no interface is usable, or discovery wasn't asked for
 	NoLAN    error                  // why no interface is usable
@@ -65,8 +69,12 @@ type App struct {
 
 	Surplus []string // rooms joined before that this process isn't in, since they are too many
 
+	naming       sync.Mutex // guards called
+	called       Naming
 	following    sync.Mutex // the rooms of this person
 	firstContact func(*App, chat.Person)
+	renamed      func(a *App, was store.Person, name string)
+	rereading    sync.Mutex
 	strangers    map[chat.Key]bool // of pump: met, and not yet known
 	announced    sync.Map          // chat.Key to the name that they announce, while visible
 
@@ -101,18 +109,12 @@ func Start(cfg Config, discover bool) (*App, error) {
 		return nil, fmt.Errorf("no UDP port to be had: %w", err)
 	}
 	a := &App{
-		Me:   chat.Person{Key: identity.Key(), Name: cfg.Name},
+		Me:   chat.Person{Key: identity.Key()},
 		Port: uint16(conn.LocalAddr().(*net.UDPAddr).Port),
 		done: make(chan struct{}), listening: make(chan struct{}), knock: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
-		firstContact: cfg.FirstContact,
+		firstContact: cfg.FirstContact, renamed: cfg.Renamed,
 	}
-	if discover {
-		err = a.join(cfg)
-	}
-	if err == nil {
-		err = a.open(cfg, identity, conn)
-	}
-	if err != nil {
+	if err = a.begin(cfg, identity, conn, discover); err != nil {
 		a.abandon(conn)
 		return nil, err
 	}
@@ -128,6 +130,35 @@ func Start(cfg Config, discover bool) (*App, error) {
 		}
 	}
 	return a, nil
+}
+
+// begin opens what is kept, makes us visible if discover is set, and listens.
+func (a *App) begin(cfg Config, identity *chat.Identity, conn *net.UDPConn, discover bool) (err error) {
+	var m memory
+	given := cfg.Name
+	_, bad := os.Stat(filepath.Join(cfg.Dir, store.File))
+	known := given == "" && bad == nil // the name may be kept there
+	if known {
+		if m, err = a.remembering(cfg); err != nil {
+			return err
+		}
+	}
+	a.called = Called(given, m.names, cfg.Brief, !cfg.Hidden)
+	a.Me.Name, cfg.Name = a.called.Name, a.called.Name
+	if discover {
+		if err := a.join(cfg); err != nil {
+			return err
+		}
+	}
+	if !known {
+		if m, err = a.remembering(cfg); err != nil {
+			return err
+		}
+		if given != "" {
+			a.called = Called(given, m.names, cfg.Brief, !cfg.Hidden)
+		}
+	}
+	return a.open(cfg, identity, conn, m)
 }
 
 // join makes us visible, before anything else that takes time. Whoever is quicker to call
@@ -159,19 +190,26 @@ func (a *App) knocked(addrs []netip.AddrPort) {
 	}
 }
 
-// open opens what is kept, and the node that listens.
-func (a *App) open(cfg Config, identity *chat.Identity, conn *net.UDPConn) (err error) {
-	node := chat.Config{Identity: identity, Name: cfg.Name, Unanswered: a.unanswered, Refuse: a.Book.Blocked, Passing: cfg.Brief}
-	var kept []store.Room
-	if a.Store, kept, err = keep(cfg, a.Book); err != nil {
-		return err
+// open opens the node that listens.
+func (a *App) open(cfg Config, identity *chat.Identity, conn *net.UDPConn, m memory) (err error) {
+	node := chat.Config{
+		Identity: identity, Name: a.called.Name, Alias: a.called.Alias, Unanswered: a.unanswered, Refuse: a.Book.Blocked, Passing: cfg.Brief,
 	}
 	if a.Store != nil {
 		node.Store = keeper{a.Store, &a.announced}
 	}
-	node.Rooms, a.Surplus = memberships(cfg.Rooms, kept)
+	node.Rooms, a.Surplus = memberships(cfg.Rooms, m.rooms)
+	if a.Store != nil && a.called.keep {
+		if _, err := a.Store.KeepName(a.called.Name); err != nil {
+			return err
+		}
+	}
 	if a.Store != nil && !cfg.Brief {
-		if err := a.Store.Visit(node.Rooms[:len(cfg.Rooms)]); err != nil {
+		err := a.Store.Visit(node.Rooms[:len(cfg.Rooms)])
+		if err == nil {
+			err = a.Store.Call(a.called.Name, a.called.Alias)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -201,17 +239,27 @@ func (a *App) release() {
 	}
 }
 
-// keep opens the store and reads who is known, and which rooms were joined. With NoHistory
-// that is only read, as far as that can be done.
-func keep(cfg Config, book *Book) (s *store.Store, kept []store.Room, err error) {
-	if s, err = store.Open(cfg.Dir); err == nil {
-		err = book.Read(s)
+// memory is what was kept before this process began.
+type memory struct {
+	rooms []store.Room
+	names store.Names
+}
+
+// remembering opens the store and reads who is known, which rooms were joined, and what I am
+// called. With NoHistory that is only read, as far as that can be done.
+func (a *App) remembering(cfg Config) (m memory, err error) {
+	s, err := store.Open(cfg.Dir)
+	if err == nil {
+		err = a.Book.Read(s)
 	}
 	if s != nil {
 		warnDamaged(s, cfg.Log.Warn)
 	}
 	if err == nil {
-		kept, err = s.Rooms()
+		m.rooms, err = s.Rooms()
+	}
+	if err == nil {
+		m.names, err = s.Names()
 	}
 	if err == nil && !cfg.NoHistory {
 		_, err = s.News() // from here on
@@ -221,9 +269,10 @@ func keep(cfg Config, book *Book) (s *store.Store, kept []store.Room, err error)
 		s = nil
 	}
 	if cfg.NoHistory {
-		return nil, kept, nil
+		return m, nil
 	}
-	return s, kept, err
+	a.Store = s
+	return m, err
 }
 
 // Deliver makes this process deliver, as soon as can be, what any of this person's has
@@ -351,18 +400,6 @@ func (a *App) knocks() {
 	}
 }
 
-// Rename makes others see me under another name.
-func (a *App) Rename(name string) error {
-	if err := a.Node.Rename(name); err != nil {
-		return err
-	}
-	a.Me.Name = name
-	if a.Presence != nil {
-		a.Presence.Rename(name)
-	}
-	return nil
-}
-
 // Peers returns who is visible now.
 func (a *App) Peers() []discovery.Peer {
 	if a.Presence == nil {
@@ -372,7 +409,7 @@ func (a *App) Peers() []discovery.Peer {
 }
 
 // Label returns how somebody is shown among those visible now.
-func (a *App) Label(p chat.Person) string { return a.Book.Label(p, a.Peers(), a.Me.Name) }
+func (a *App) Label(p chat.Person) string { return a.Book.Label(p, a.Peers(), a.Name()) }
 
 // Addrs returns the addresses at which others can reach this process on the
 // interfaces that discovery uses.

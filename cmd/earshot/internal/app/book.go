@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -71,14 +72,14 @@ func (b *Book) Blocked(key chat.Key) bool {
 	return p.Blocked
 }
 
-// Verified reports whether somebody's safety words were compared under this name.
-func (b *Book) Verified(p chat.Person) bool {
-	known, _ := b.Get(p.Key)
-	return known.Verified && known.Name == p.Name
+// Verified reports whether somebody's safety words were compared.
+func (b *Book) Verified(key chat.Key) bool {
+	known, _ := b.Get(key)
+	return known.Verified
 }
 
-// Holder returns who is meant by a name here: who has it for a petname, or else whose words
-// were compared under it, or else who of those that call themselves so has done it longest.
+// Holder returns who is meant by a name here: who has it for a petname, or else of those that
+// are known by it the one whose words were compared, or else who came by it first.
 func (b *Book) Holder(name string) (store.Person, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -89,10 +90,7 @@ func (b *Book) Holder(name string) (store.Person, bool) {
 func holders(people []store.Person) map[string]store.Person {
 	all := make(map[string]store.Person, len(people))
 	for _, p := range people {
-		name := p.Petname
-		if name == "" {
-			name = p.Name
-		}
+		name := cmp.Or(p.Petname, p.Label)
 		if name == "" || p.Blocked && p.Petname == "" {
 			continue // or a blocked impostor would keep the name
 		}
@@ -159,10 +157,13 @@ func (b *Book) find(q Query, may func(store.Person) bool) (store.Person, error) 
 	return p, nil
 }
 
-// announced returns the one person with a petname who calls themselves so.
+// announced returns the one person known otherwise who calls themselves so, or was known so before
+// they had a petname.
 func (b *Book) announced(name string) (found store.Person, ok bool) {
+	fold := clean.Fold(name)
 	for _, p := range b.People() {
-		if p.Petname == "" || clean.Fold(p.Name) != clean.Fold(name) {
+		shown := cmp.Or(p.Petname, p.Label)
+		if clean.Fold(shown) == fold || clean.Fold(p.Name) != fold && clean.Fold(p.Label) != fold {
 			continue
 		}
 		if ok {
@@ -183,10 +184,54 @@ func (e *UnknownError) Error() string { return "nobody called " + e.Arg + " is k
 
 // name returns what somebody is called here.
 func (b *Book) name(key chat.Key, own string) string {
-	if p, _ := b.Get(key); p.Petname != "" {
-		return p.Petname
+	p, _ := b.Get(key)
+	return cmp.Or(p.Petname, p.Label, own)
+}
+
+// LabelOf returns what somebody is known by here, where that isn't their name; else "".
+func (b *Book) LabelOf(key chat.Key, name string) string {
+	if label := b.name(key, name); label != name {
+		return label
 	}
-	return own
+	return ""
+}
+
+// As returns how to say that somebody was called otherwise when they said something, in brackets
+// behind a blank; empty: they weren't.
+func (b *Book) As(key chat.Key, name string) string {
+	p, _ := b.Get(key)
+	if name == "" || p.Label == "" || clean.Fold(name) == clean.Fold(p.Label) || clean.Fold(name) == clean.Fold(p.Petname) {
+		return ""
+	}
+	return " (" + clean.Name(name) + ")"
+}
+
+// mayLabel reports whether the name that somebody known calls themselves now can become their
+// label: it can be taken neither for another's or my own, nor for anything but a name.
+func (b *Book) mayLabel(p chat.Person, me string) bool {
+	fold := clean.Fold(p.Name)
+	if clean.Nameless(p.Name) || ambiguous(p.Name) || fold == clean.Fold(me) {
+		return false
+	}
+	return !slices.ContainsFunc(b.People(), func(o store.Person) bool {
+		if o.Key == p.Key || o.Blocked && o.Petname == "" {
+			return false
+		}
+		id := o.Key.String()
+		return fold == clean.Fold(o.Petname) && o.Petname != "" || fold == clean.Fold(o.Label) || len(fold) >= minPrefix && strings.HasPrefix(id, fold) ||
+			labelled(discovery.Peer{ID: id, Name: o.Label}, fold) || o.Petname != "" && labelled(discovery.Peer{ID: id, Name: o.Petname}, fold)
+	})
+}
+
+// ambiguous reports whether a name looks like something else by which one can be picked: a
+// room, an address, an id, or a name with one.
+func ambiguous(name string) bool {
+	name = clean.Name(name)
+	if _, err := chat.ParseKey(strings.ToLower(name)); err == nil || IsRoom(name) || strings.ContainsAny(name, "·") {
+		return true
+	}
+	q, err := ParsePeer(name)
+	return err != nil || q.Addrs != nil
 }
 
 // Peers returns peers as they are called here, without those blocked. It keeps peers.
@@ -211,7 +256,7 @@ func (b *Book) Named(peers []discovery.Peer) []discovery.Peer {
 // verified, and with a warning when another was known by that name before.
 func (b *Book) Label(p chat.Person, peers []discovery.Peer, me string) string {
 	shown := b.name(p.Key, p.Name)
-	label, _ := b.label(p, shown, func() bool {
+	label, _ := b.label(p.Key, shown, func() bool {
 		id := p.Key.String()
 		return clean.Fold(me) == clean.Fold(shown) || slices.ContainsFunc(peers, func(o discovery.Peer) bool {
 			return o.ID != id && clean.Fold(o.Name) == clean.Fold(shown)
@@ -229,11 +274,7 @@ func (b *Book) Labels(peers []discovery.Peer, me string) []string {
 		if err != nil {
 			continue
 		}
-		person := chat.Person{Key: key, Name: p.Name}
-		if known, _ := b.Get(key); known.Petname != "" {
-			person.Name = known.Name
-		}
-		labels[i], _ = b.label(person, p.Name, func() bool { return labels[i] != clean.Name(p.Name) })
+		labels[i], _ = b.label(key, p.Name, func() bool { return labels[i] != clean.Name(p.Name) })
 	}
 	return labels
 }
@@ -250,26 +291,26 @@ func (b *Book) Pick(p chat.Person) string {
 
 // label is Label for somebody shown under a name, which others may share, and what
 // names them without its marks.
-func (b *Book) label(p chat.Person, shown string, shared func() bool) (label, arg string) {
-	long := longLabel(discovery.Peer{ID: p.Key.String(), Name: shown})
-	if warning, is := b.stranger(p, shown); is {
+func (b *Book) label(key chat.Key, shown string, shared func() bool) (label, arg string) {
+	long := longLabel(discovery.Peer{ID: key.String(), Name: shown})
+	if warning, is := b.stranger(key, shown); is {
 		return long + warning, long
 	}
 	holder, held := b.Holder(shown)
-	if arg = clean.Name(shown); strings.Contains(arg, "·") || held && holder.Key != p.Key || shared() {
+	if arg = clean.Name(shown); ambiguous(arg) || held && holder.Key != key || shared() {
 		arg = long
 	}
-	if b.Verified(p) {
+	if b.Verified(key) {
 		return arg + clean.Mark, arg
 	}
 	return arg, arg
 }
 
 // stranger reports whether somebody is shown under a name by which another is known.
-func (b *Book) stranger(p chat.Person, shown string) (warning string, is bool) {
-	known, _ := b.Get(p.Key)
+func (b *Book) stranger(key chat.Key, shown string) (warning string, is bool) {
+	known, _ := b.Get(key)
 	holder, held := b.Holder(shown)
-	if !held || holder.Key == p.Key || b.Verified(p) || known.Petname != "" {
+	if !held || holder.Key == key || known.Verified || known.Petname != "" {
 		return "", false
 	}
 	return " (not the " + clean.Name(shown) + " you know)", true

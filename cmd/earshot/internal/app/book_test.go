@@ -48,7 +48,7 @@ func TestBookLabels(t *testing.T) {
 		t.Fatal(err)
 	}
 	everybody := []chat.Person{ana, second, third, bob, eve, {Key: ana.Key, Name: "anna"}}
-	alone := []string{"ana✔", "ana·cccccc✔", "ana·dddddd (not the ana you know)", "bob·eeeeee✔", "Bob✔", "anna"}
+	alone := []string{"ana✔", "ana·cccccc✔", "ana·dddddd (not the ana you know)", "bob·eeeeee✔", "Bob✔", "ana✔"}
 	visible := []string{"ana·bbbbbb✔", "ana·cccccc✔", "ana·dddddd (not the ana you know)", "bob·eeeeee✔", "Bob·ffffff✔"}
 	var peers []discovery.Peer
 	for i, p := range everybody {
@@ -96,10 +96,7 @@ func TestHolder(t *testing.T) {
 		at = at.Add(-time.Hour) // the clock is no help
 		_, err := s.Heard(p, chat.MessageID{k}, "hello", at, at)
 		if err == nil {
-			err = s.Met(p, at)
-		}
-		if err == nil {
-			err = s.Flush()
+			err = s.Renamed(p, true)
 		}
 		if err != nil {
 			t.Fatal(err)

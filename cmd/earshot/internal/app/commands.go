@@ -47,7 +47,7 @@ func Commands() []Command {
 		{Name: "/unblock", Args: "NAME", Help: "hear NAME again", names: (*Session).blocked, run: (*Session).doUnblock},
 		{Name: "/forget", Args: "NAME yes", Help: "remove NAME, and all that was said with them", names: (*Session).everybody, words: "yes", run: (*Session).doForget},
 		{Name: "/people", Help: "whom you know", run: (*Session).doPeople},
-		{Name: "/name", Args: "NAME", Help: "call yourself NAME", run: (*Session).doName},
+		{Name: "/name", Args: "[NAME]", Help: "what you are called, NAME from now on", run: (*Session).doName},
 		{Name: "/doctor", Help: "why can't I see anybody", run: (*Session).doDoctor},
 		{Name: "/help", Help: "this", run: (*Session).doHelp},
 		{Name: "/quit", Help: "leave", run: (*Session).doQuit},

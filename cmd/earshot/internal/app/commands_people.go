@@ -261,6 +261,10 @@ func (s *Session) doLog(c Conv, args string, now time.Time) {
 }
 
 func (s *Session) doName(_ Conv, args string, _ time.Time) {
+	if args == "" {
+		s.Tell("you are " + clean.Name(s.me.Name))
+		return
+	}
 	if err := CheckName(args); err != nil {
 		s.refuse(err.Error())
 		return
@@ -271,7 +275,11 @@ func (s *Session) doName(_ Conv, args string, _ time.Time) {
 	}
 	s.me.Name = args
 	s.rename()
-	s.Tell("you are " + clean.Name(args) + " from now on")
+	said := "you are " + clean.Name(args) + " from now on"
+	if s.store == nil {
+		said += ", until you leave"
+	}
+	s.Tell(said)
 }
 
 // CheckName says why somebody can't be called name.
@@ -281,6 +289,10 @@ func CheckName(name string) error {
 		return fmt.Errorf("your name is empty")
 	case len(name) > chat.MaxName:
 		return fmt.Errorf("your name takes %d bytes, more than %d", len(name), chat.MaxName)
+	case IsRoom(name):
+		return fmt.Errorf("%s would be a room", clean.Line(name))
+	case clean.Nameless(name):
+		return errors.New("nothing can be seen of your name")
 	case !clean.Safe(name):
 		return fmt.Errorf("your name has characters that can't be shown: %s", clean.Line(name))
 	}

@@ -49,7 +49,7 @@ func TestCommands(t *testing.T) {
 		{"/log 1", "found 1"},
 		{`/log "Bob from work"`, "found 3"},
 		{"/people", "Bob from work: aiaaaa, last seen"},
-		{"/name ", "your name is empty"},
+		{"/name", "you are me"}, {"/name #dev", "would be a room"},
 		{"/name " + strings.Repeat("x", 64), "your name takes 64 bytes, more than 63"},
 		{"/name Max", "you are Max from now on"},
 		{`/block "Bob from work"`, "Bob from work is blocked"},

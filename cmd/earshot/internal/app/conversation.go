@@ -41,6 +41,7 @@ type Line struct {
 	N      int64          // grows from line to line; unique in its conversation for as long as it is in memory
 	ID     chat.MessageID // zero: a notice, or what couldn't be kept
 	From   chat.Key       // who said it
+	Name   string         // what they were called then, unsanitised; empty: I said it, or it isn't known
 	Out    bool           // I did
 	Notice bool
 	Action bool   // "/me waves": Text is "waves"
@@ -169,8 +170,9 @@ const (
 type contact struct {
 	conv   Conv
 	person chat.Person
-	known  bool // something was said before
-	addrs  int  // how many the roster knows; -1: they aren't visible
+	known  bool   // something was said before
+	called string // what the book says that they call themselves
+	addrs  int    // how many the roster knows; -1: they aren't visible
 
 	shown, fold string // what they are called here
 	label, arg  string // with marks, and without
@@ -198,7 +200,7 @@ type contact struct {
 
 // line makes one of a message kept.
 func (s *Session) line(c *contact, m store.Message) Line {
-	l := Line{N: m.N, ID: m.ID, From: m.Peer, Out: m.Out, At: m.Received}
+	l := Line{N: m.N, ID: m.ID, From: m.Peer, Name: m.As, Out: m.Out, At: m.Received}
 	l.Text, l.Action = text(m.Text)
 	if m.Room != "" {
 		s.inRoom(&l, m)

@@ -77,6 +77,7 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 		if v != version {
 			a.reread()
 			a.follow()
+			a.retitle()
 			out.look(a.Store)
 		}
 		if v != version || len(f.news) > 0 {
@@ -162,12 +163,24 @@ func watch(dir string) *fsnotify.Watcher {
 	return w
 }
 
-// reread reads who is known, and drops who has come to be blocked.
+// reread reads who is known, drops who has come to be blocked, and tells who calls themselves
+// otherwise.
 func (a *App) reread() {
+	a.rereading.Lock()
+	defer a.rereading.Unlock()
+	before := a.Book.People()
 	_ = a.Book.Read(a.Store)
+	was := map[chat.Key]store.Person{}
+	if a.renamed != nil {
+		for _, p := range before {
+			was[p.Key] = p
+		}
+	}
 	for _, p := range a.Book.People() {
 		if p.Blocked {
 			a.Node.Drop(p.Key)
+		} else if old, known := was[p.Key]; known && old.Name != p.Name {
+			a.renamed(a, old, p.Name)
 		}
 	}
 }
@@ -181,12 +194,11 @@ func (a *App) remember(e chat.Event) {
 	key := e.Person.Key
 	p, known := a.Book.Get(key)
 	switch {
-	case known && (e.Kind == chat.Met || p.Name != e.Person.Name):
+	case known && e.Kind == chat.Met:
 		_ = a.Store.Met(e.Person, time.Now())
-		if p.Name != e.Person.Name { // a mark must not outlast the name for a moment
-			_ = a.Store.Flush()
-			a.reread()
-		}
+		a.rename(e, p)
+	case known && e.Kind == chat.Named:
+		a.rename(e, p)
 	case !known && e.Kind == chat.Met && len(a.strangers) < maxStrangers:
 		a.strangers[key] = true
 	case e.Kind == chat.Left:

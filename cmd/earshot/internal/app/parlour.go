@@ -190,7 +190,7 @@ func (s *Session) heardIn(e chat.Event) {
 	if c.has(e) {
 		return
 	}
-	line := Line{ID: e.ID, From: e.Person.Key, At: e.Received, clock: e.Clock, Mention: room.Mentions(e.Text, s.me.Name)}
+	line := Line{ID: e.ID, From: e.Person.Key, Name: e.As, At: e.Received, clock: e.Clock, Mention: room.Mentions(e.Text, s.me.Name)}
 	line.Text, line.Action = text(e.Text)
 	s.take(c, line, line.Mention)
 }

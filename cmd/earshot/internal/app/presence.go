@@ -33,7 +33,7 @@ func (s *Session) Saw(e discovery.Event, now time.Time) {
 		return
 	}
 	c := s.contact(chat.Person{Key: key})
-	if (!c.linked || c.person.Name == "") && e.Peer.Name != "" {
+	if (c.person.Name == "" || !c.known && !c.linked) && e.Peer.Name != "" {
 		c.person.Name = e.Peer.Name
 	}
 	was := c.addrs >= 0

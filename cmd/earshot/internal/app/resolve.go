@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,8 +125,15 @@ func (b *Book) Match(q Query, peers []discovery.Peer, prefix bool) (discovery.Pe
 	if err != nil || clean.Fold(peer.Name) != clean.Fold(q.Arg) {
 		return peer, err
 	}
-	if key, bad := chat.ParseKey(peer.ID); bad == nil {
+	key, bad := chat.ParseKey(peer.ID)
+	if bad == nil {
 		err = b.guard(q, key)
+	}
+	if other, is := b.announced(q.Arg); is && err == nil && other.Key != key {
+		if _, known := b.Get(key); !known || bad != nil { // both may be meant
+			own := discovery.Peer{ID: other.Key.String(), Name: cmp.Or(other.Petname, other.Label)}
+			err = &AmbiguousError{q.Arg, []string{longLabel(peer), longLabel(own)}}
+		}
 	}
 	return peer, err
 }

@@ -19,12 +19,13 @@ func TestKeepNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	here := chat.Membership{Name: room.Here}
-	if err := errors.Join(s.SetRoom(here, false), s.Close()); err != nil {
+	if err := errors.Join(s.SetRoom(here, false), s.SetName("ana"), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	s, kept, err := keep(Config{Dir: dir, NoHistory: true}, &Book{})
-	if s != nil || err != nil || !slices.Equal(kept, []store.Room{{Membership: here}}) {
-		t.Errorf("%v %v %v", s, kept, err)
+	a := &App{Book: &Book{}}
+	m, err := a.remembering(Config{Dir: dir, NoHistory: true})
+	if a.Store != nil || err != nil || !slices.Equal(m.rooms, []store.Room{{Membership: here}}) || m.names.Kept != "ana" {
+		t.Errorf("%v %v %v", a.Store, m, err)
 	}
 }
 

@@ -113,14 +113,62 @@ func (s *Session) name() {
 			continue
 		}
 		was := c.label
-		c.label, c.arg = s.book.label(c.person, c.shown, func() bool { return count[c.fold] > 1 })
-		_, c.warned = s.book.stranger(c.person, c.shown)
+		c.label, c.arg = s.book.label(c.conv.Key, c.shown, func() bool { return count[c.fold] > 1 })
+		_, c.warned = s.book.stranger(c.conv.Key, c.shown)
 		if c.label != was {
 			c.sort = clean.Fold(c.label)
 		}
 		known, _ := s.book.Get(c.conv.Key)
-		c.verified, c.blocked = s.book.Verified(c.person), known.Blocked
+		c.verified, c.blocked = known.Verified, known.Blocked
 	}
+}
+
+// reread notices what was decided about people, or that they call themselves otherwise.
+func (s *Session) reread() {
+	v := s.book.Version()
+	if v == s.version {
+		return
+	}
+	s.version = v
+	for _, c := range s.contacts {
+		entry, known := s.book.Get(c.conv.Key)
+		if c.conv.Room != "" || !known {
+			continue
+		}
+		c.person.Name = entry.Name
+		if was := c.called; was != "" && was != entry.Name {
+			if entry.Label == entry.Name { // it has become that now
+				entry.Label = was
+			}
+			s.note(c, Renaming(entry, entry.Name), s.now)
+		}
+		c.called = entry.Name
+	}
+	s.rename()
+}
+
+// call notes what somebody unknown calls themselves, or known where nothing is kept.
+func (s *Session) call(c *contact, e chat.Event) {
+	name := e.Person.Name
+	if _, known := s.book.Get(c.conv.Key); known && s.store != nil || name == "" || name == c.person.Name || e.Kept != 0 && c.person.Name != "" {
+		return
+	}
+	if c.person.Name != "" && c.opened {
+		entry, _ := s.book.Get(c.conv.Key)
+		entry.Label = cmp.Or(entry.Label, c.person.Name)
+		s.note(c, Renaming(entry, name), s.now)
+	}
+	c.person.Name = name
+	s.rename()
+}
+
+// As returns how to say, behind the label of who said it, that they were called otherwise then:
+// a name in brackets behind a blank; empty: they weren't.
+func (s *Session) As(l Line) string {
+	if l.Out || l.Notice {
+		return ""
+	}
+	return s.book.As(l.From, l.Name)
 }
 
 // Label returns how somebody is shown, harmless; and me.

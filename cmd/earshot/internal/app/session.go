@@ -8,7 +8,6 @@ import (
 
 	"earshot/chat"
 	"earshot/chat/store"
-	"earshot/cmd/earshot/internal/clean"
 	"earshot/discovery"
 )
 
@@ -32,7 +31,8 @@ type SessionConfig struct {
 	Book  *Book
 	Store *store.Store // nil: nothing is kept
 
-	Rename   func(name string) error          // makes others see me under another name
+	Name     func() string                    // what I am called now; nil: as Me says
+	Rename   func(name string) error          // makes others see me under another name, from now on
 	Join     func(chat.Membership) error      // be in a room from now on
 	Leave    func(room string) error          // and no more
 	Explain  func(error) string               // what to say about an error
@@ -53,6 +53,7 @@ type Session struct {
 	node     Node
 	book     *Book
 	store    *store.Store
+	myName   func() string
 	announce func(string) error
 	join     func(chat.Membership) error
 	leave    func(string) error
@@ -140,7 +141,7 @@ const (
 // NewSession begins.
 func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
 	s := &Session{
-		me: cfg.Me, node: cfg.Node, book: cfg.Book, store: cfg.Store, announce: cfg.Rename, join: cfg.Join, leave: cfg.Leave, explain: cfg.Explain,
+		me: cfg.Me, node: cfg.Node, book: cfg.Book, store: cfg.Store, myName: cfg.Name, announce: cfg.Rename, join: cfg.Join, leave: cfg.Leave, explain: cfg.Explain,
 		diagnose: cfg.Diagnose, settings: cfg.Settings, contacts: map[Conv]*contact{}, unproven: map[string]discovery.Peer{},
 		unkept: map[Conv]bool{}, n: liveN, stale: true, unnamed: true, now: now, began: now, lonely: true,
 	}
@@ -167,12 +168,12 @@ func (s *Session) contact(p chat.Person) *contact {
 	c := s.contacts[conv]
 	if c == nil {
 		entry, known := s.book.Get(p.Key)
-		c = &contact{conv: conv, person: chat.Person{Key: p.Key, Name: entry.Name}, known: known, addrs: -1}
+		c = &contact{conv: conv, person: chat.Person{Key: p.Key, Name: entry.Name}, known: known, called: entry.Name, addrs: -1}
 		c.view.Peer = p.Key
 		s.contacts[conv] = c
 		s.rename()
 	}
-	if p.Name != "" && p.Name != c.person.Name {
+	if _, known := s.book.Get(p.Key); !known && p.Name != "" && p.Name != c.person.Name {
 		c.person.Name = p.Name
 		s.rename()
 	}
@@ -198,19 +199,9 @@ func (s *Session) Heard(e chat.Event, now time.Time) {
 		s.overheard(e)
 		return
 	}
-	was, label := "", ""
-	if c := s.contacts[Conv{Key: e.Person.Key}]; c != nil {
-		if e.Kept != 0 && c.person.Name != "" { // that may be an older name
-			e.Person.Name = c.person.Name
-		}
-		if c.opened && c.person.Name != e.Person.Name {
-			was, label = c.person.Name, s.Label(c.conv)
-		}
-	}
-	c := s.contact(e.Person)
-	if was != "" && was != c.person.Name {
-		s.note(c, label+" calls themselves "+clean.Name(c.person.Name)+" now", now)
-	}
+	s.reread()
+	c := s.contact(chat.Person{Key: e.Person.Key})
+	s.call(c, e)
 	switch e.Kind {
 	case chat.Message:
 		if e.Room != "" {
@@ -256,7 +247,7 @@ func (s *Session) heard(c *contact, e chat.Event, now time.Time) {
 	}
 	s.meet(c, now)
 	c.typingUntil = time.Time{}
-	line := Line{ID: e.ID, From: c.conv.Key, At: e.Received}
+	line := Line{ID: e.ID, From: c.conv.Key, Name: e.As, At: e.Received}
 	line.Text, line.Action = text(e.Text)
 	s.take(c, line, true)
 }

@@ -408,7 +408,7 @@ func TestRenamed(t *testing.T) {
 	d.sees(bob, discovery.Up)
 	d.types("/to bob")
 	d.event(chat.Met, chat.Person{Key: bob.Key, Name: "robert"}, chat.MessageID{})
-	if got := d.shows(bob); !slices.Contains(got, "* bob calls themselves robert now") {
+	if got := d.shows(bob); !slices.Contains(got, "* bob is now called robert") {
 		t.Errorf("shown: %q", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"earshot/chat"
 	"earshot/chat/store"
+	"earshot/cmd/earshot/internal/clean"
 )
 
 // Tick does what is due, and returns when to be called again.
@@ -46,9 +47,11 @@ func (s *Session) Tick(now time.Time) (next time.Time) {
 // look notices what comes without an event: what other processes of this person's do.
 func (s *Session) look() {
 	s.count()
-	if v := s.book.Version(); v != s.version {
-		s.version = v
+	s.reread()
+	if s.myName != nil && s.myName() != s.me.Name {
+		s.me.Name = s.myName()
 		s.rename()
+		s.Tell("you are " + clean.Name(s.me.Name) + " from now on")
 	}
 	if s.store == nil {
 		return

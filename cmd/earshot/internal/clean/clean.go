@@ -49,11 +49,17 @@ func Name(s string) string {
 	s = clean(s, false)
 	s = strings.Join(strings.Fields(s), " ")
 	s = unlike.Replace(s)
+	s = strings.TrimLeftFunc(s, func(r rune) bool { return unicode.In(r, unicode.Mn, unicode.Me) }) // or they stand on what precedes
 	if s == "" {
-		return "no-name"
+		return noName
 	}
 	return norm.NFC.String(s)
 }
+
+const noName = "no-name"
+
+// Nameless reports whether nothing can be seen of a name.
+func Nameless(name string) bool { return Name(name) == noName }
 
 // Fold returns the form under which two names count as the same: cleaned, without
 // regard to case.

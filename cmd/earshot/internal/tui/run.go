@@ -79,6 +79,7 @@ func newModel(cfg Config, profile colorprofile.Profile) (*model, error) {
 	m.timeline = timeline{
 		cells: &m.cells, again: keys.name("retry"), follow: true,
 		label: func(k chat.Key) string { return m.s.Label(app.Conv{Key: k}) },
+		as:    func(l app.Line) string { return m.s.As(l) },
 		me:    func() string { return clean.Name(m.s.Me().Name) },
 	}
 	m.typed = len(m.s.Typed())

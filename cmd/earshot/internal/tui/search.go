@@ -69,7 +69,7 @@ func (m *model) log(hits []app.Hit) (rows []string) {
 	for _, h := range hits {
 		who := "--"
 		if !h.Line.Notice {
-			who = m.s.Label(app.Conv{Key: h.Line.From}) + ":"
+			who = m.s.Label(app.Conv{Key: h.Line.From}) + m.s.As(h.Line) + ":"
 		}
 		indent := ""
 		for _, row := range m.texts(h.Line.At.Local().Format("2006-01-02 15:04 ")+who+" "+h.Line.Text, m.width-len(clean.Indent)) {

@@ -25,6 +25,7 @@ type timeline struct {
 	lines         []app.Line            // of the conversation shown, oldest first, N ascending
 	unread        int64                 // the line before which the unread rule stands; 0: none
 	label         func(chat.Key) string // how somebody is called
+	as            func(app.Line) string // how they were called then, where that differs; else empty
 	me            func() string         // what I am called
 	room          bool                  // it is one
 	width, height int
@@ -47,6 +48,7 @@ type place struct {
 type laid struct {
 	line app.Line
 	last bool
+	as   string
 	rows []row
 }
 
@@ -336,15 +338,19 @@ func (t *timeline) separator(title string, unread bool) string {
 func (t *timeline) body(i int) *laid {
 	l := &t.lines[i]
 	last := l.Out && l.State == app.Delivered && t.lastOwn(i)
-	if b, ok := t.laid[l.N]; ok && b.last == last && same(&b.line, l) {
+	as := t.as(*l)
+	if b, ok := t.laid[l.N]; ok && b.last == last && b.as == as && same(&b.line, l) {
 		return b
 	}
 	if len(t.laid) >= maxLaid {
 		t.reset()
 	}
 	text := normal(clean.Text(l.Text))
-	if l.Action {
-		text = t.label(l.From) + " " + text
+	switch {
+	case l.Action:
+		text = t.label(l.From) + as + " " + text
+	case as != "":
+		text = as[1:] + " " + text
 	}
 	var spans []span
 	if !l.Notice {
@@ -371,7 +377,7 @@ func (t *timeline) body(i int) *laid {
 	if rows[0].full && !t.narrow() { // it leaves no room for who says it
 		rows = append([]row{{}}, rows...)
 	}
-	b := &laid{line: *l, last: last, rows: rows}
+	b := &laid{line: *l, last: last, as: as, rows: rows}
 	if t.laid == nil {
 		t.laid = map[int64]*laid{}
 	}

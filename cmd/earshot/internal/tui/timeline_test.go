@@ -17,7 +17,7 @@ import (
 func chronicle(count int) *timeline {
 	begin := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	c := &cells{}
-	t := &timeline{cells: c, theme: newTheme(0, unknown), again: "Alt+R", follow: true, label: func(k chat.Key) string { return fmt.Sprint("p", k[0]) }}
+	t := &timeline{cells: c, theme: newTheme(0, unknown), again: "Alt+R", follow: true, label: func(k chat.Key) string { return fmt.Sprint("p", k[0]) }, as: func(app.Line) string { return "" }}
 	for i := range count {
 		t.lines = append(t.lines, app.Line{N: int64(i + 1), From: chat.Key{byte(i % 3)}, At: begin.Add(time.Duration(i) * time.Minute), Text: fmt.Sprintf("line %d%s", i, strings.Repeat(" and more", i%12))})
 	}
