@@ -24,14 +24,19 @@ func firstRecord() uint64 { return uint64(rand.Uint32N(math.MaxInt32)+1) << 32 }
 // run is the run that a record is of.
 func run(seq uint64) uint64 { return seq >> 32 }
 
-// uncarried returns those of records of a slot, in order, that aren't in the database yet.
-func (s *Store) uncarried(n int64, records []record) ([]record, error) {
+// upto returns the number of the last record of a slot that is in the database.
+func (s *Store) upto(n int64) (uint64, error) {
 	var last int64
 	err := s.write.get(`SELECT seq FROM journals WHERE slot = ?`, []any{n}, &last)
 	if none(err) {
 		err = nil
 	}
-	upto := uint64(last)
+	return uint64(last), err
+}
+
+// uncarried returns those of records of a slot, in order, that aren't in the database yet.
+func (s *Store) uncarried(n int64, records []record) ([]record, error) {
+	upto, err := s.upto(n)
 	i := slices.IndexFunc(records, func(r record) bool { return run(r.seq) == 0 || run(r.seq) != run(upto) || r.seq > upto })
 	if i < 0 {
 		i = len(records)
@@ -52,16 +57,16 @@ func (s *Store) carried(n int64, records []record) error {
 // carry writes what a running process has in its journal, inside a transaction: the process itself
 // writes nothing meanwhile.
 func (s *Store) carry(n int64) error {
-	records, err := s.uncarried(n, readJournal(s.running(), n))
+	records, err := s.uncarried(n, s.readJournal(n))
 	if err != nil || len(records) == 0 || run(records[0].seq) == 0 {
 		return err
 	}
-	var upto int64
-	if err := s.write.get(`SELECT seq FROM journals WHERE slot = ?`, []any{n}, &upto); err != nil && !none(err) {
+	upto, err := s.upto(n)
+	if err != nil {
 		return err
 	}
-	next := uint64(upto) + 1
-	if run(uint64(upto)) != run(records[0].seq) {
+	next := upto + 1
+	if run(upto) != run(records[0].seq) {
 		next = run(records[0].seq)<<32 + 1
 	}
 	for i, r := range records {
@@ -76,10 +81,11 @@ func (s *Store) carry(n int64) error {
 	return s.carried(n, records)
 }
 
-// readJournal returns the records in the journal of a running process, in order.
-func readJournal(dir string, n int64) (all []record) {
+// readJournal returns the records for this database in the journal of a running process, in
+// order.
+func (s *Store) readJournal(n int64) (all []record) {
 	for _, end := range []string{".a", ".b"} {
-		f, err := os.Open(filepath.Join(dir, strconv.FormatInt(n, 10)+end))
+		f, err := os.Open(filepath.Join(s.running(), strconv.FormatInt(n, 10)+end))
 		if err != nil {
 			continue
 		}
@@ -87,7 +93,9 @@ func readJournal(dir string, n int64) (all []record) {
 		f.Close()
 		if err == nil {
 			records, _ := salvage(b)
-			all = append(all, records...)
+			if of, known := originOf(records); !known || of == s.id {
+				all = append(all, records...)
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b record) int { return int(int64(a.seq - b.seq)) })
@@ -102,7 +110,7 @@ func (s *Store) CarryOver() error {
 		if int64(n) == s.slot.number {
 			continue
 		}
-		if records := readJournal(dir, int64(n)); len(records) == 0 || run(records[0].seq) == 0 {
+		if records := s.readJournal(int64(n)); len(records) == 0 || run(records[0].seq) == 0 {
 			continue
 		}
 		s.writeMu.Lock()

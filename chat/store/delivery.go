@@ -28,11 +28,16 @@ func (s *Store) note(r record) error {
 	switch {
 	case s.closed:
 		return errClosed
+	case s.lost != nil:
+		return s.lost
 	case s.broken != nil:
 		return s.broken
 	}
 	if err := s.slot.append(&r); err != nil {
 		return s.explain(err)
+	}
+	if s.lost = s.files.goneLately(); s.lost != nil {
+		return s.lost
 	}
 	s.pending = append(s.pending, r)
 	if r.comes() {
@@ -195,6 +200,7 @@ func (s *Store) flusher() {
 			if s.Flush() != nil {
 				idle.Reset(tryAgain)
 			} else {
+				s.afterFlush()
 				idle.Reset(idleFor)
 			}
 		case <-idle.C:
@@ -202,6 +208,8 @@ func (s *Store) flusher() {
 				idle.Reset(tryAgain)
 			} else if more, err := s.index(); err == nil && more {
 				idle.Reset(indexStep)
+			} else {
+				s.tidy()
 			}
 		}
 	}
@@ -235,6 +243,10 @@ func (s *Store) Flush() error {
 func (s *Store) flush() error {
 	for range 2 { // what failed before, then what has come since
 		s.mu.Lock()
+		if err := s.checkFiles(); err != nil {
+			s.mu.Unlock()
+			return err
+		}
 		if s.flushing == nil && s.pending != nil {
 			s.flushing, s.pending = s.pending, nil
 			s.slot.swap()
@@ -261,7 +273,7 @@ func (s *Store) flush() error {
 		if err == nil {
 			s.news.wrote(batch)
 			s.flushing = nil
-			err = s.slot.flushed()
+			err = s.slot.flushed(batch[len(batch)-1].seq)
 			for i := range batch {
 				if batch[i].comes() {
 					delete(s.fresh, messageKey{batch[i].key, batch[i].id})

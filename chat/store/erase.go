@@ -85,6 +85,10 @@ func (s *Store) ForgetContext(ctx context.Context, key chat.Key, _ time.Time) er
 	if err != nil {
 		return err
 	}
+	_ = s.alone(func() error {
+		s.copyContacts()
+		return nil
+	})
 	return s.scrub(ctx, journals)
 }
 

@@ -226,7 +226,7 @@ func (s *Store) supersede(n int64, seen pulse) error {
 	if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = ?)`, []any{n}, &owns); err != nil {
 		return err
 	}
-	if left, err := s.uncarried(n, readJournal(s.running(), n)); err != nil || !owns && len(left) == 0 {
+	if left, err := s.uncarried(n, s.readJournal(n)); err != nil || !owns && len(left) == 0 {
 		return err
 	}
 	return s.write.transact(func() error {

@@ -3,13 +3,10 @@ package store
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,8 +33,10 @@ type slot struct {
 	heart  *heart // nil: it has none
 	files  [2]*os.File
 	active int
-	size   int64  // of the active file
-	seq    uint64 // of the last record
+	size   int64      // of the active file
+	seq    uint64     // of the last record
+	origin databaseID // of what the records are for
+	tally  *tally
 	buf    []byte
 }
 
@@ -77,6 +76,10 @@ func openSlot(dir string, n int) (*slot, error) {
 			return nil, err
 		}
 	}
+	if s.tally, err = openTally(base + ".tally"); err != nil {
+		s.release()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -85,12 +88,23 @@ func written(dir string) map[int]bool {
 	all := map[int]bool{}
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSuffix(e.Name(), ".a"), ".b"))
+		name, end, _ := strings.Cut(e.Name(), ".")
+		n, err := strconv.Atoi(name)
 		if err != nil {
-			continue // a lock
+			continue
 		}
-		if info, err := e.Info(); err == nil && info.Size() > 0 {
-			all[n] = true
+		switch end {
+		case "a", "b":
+			if info, err := e.Info(); err == nil && info.Size() > 0 {
+				all[n] = true
+			}
+		case "tally": // of which there should be something
+			if t, err := openTally(filepath.Join(dir, e.Name())); err == nil {
+				if carried, wrote := t.read(); wrote > carried {
+					all[n] = true
+				}
+				t.close()
+			}
 		}
 	}
 	return all
@@ -149,140 +163,52 @@ func (s *slot) release() {
 		}
 	}
 	s.heart.stop()
+	s.tally.close()
 	_ = s.lock.Close()
 }
 
-// append writes a record. When that fails, the record isn't there.
+// append writes a record, in a file that was empty after one that says which database it
+// is for. When that fails, neither is there.
 func (s *slot) append(r *record) error {
-	r.seq = s.seq + 1
-	s.buf = r.encode(s.buf[:0])
+	seq := s.seq
+	s.buf = s.buf[:0]
+	if s.size == 0 && s.origin != (databaseID{}) {
+		seq++
+		s.buf = (&record{seq: seq, kind: met, id: chat.MessageID(s.origin)}).encode(s.buf)
+	}
+	seq++
+	r.seq = seq
+	s.buf = r.encode(s.buf)
 	if _, err := s.files[s.active].WriteAt(s.buf, s.size); err != nil {
 		_ = s.files[s.active].Truncate(s.size) // a shorter record comes before no rest of this one
 		return err
 	}
 	s.size += int64(len(s.buf))
-	s.seq++
-	return nil
+	s.seq = seq
+	return s.tally.wrote(seq)
 }
 
 // swap makes the other file, which is empty, the one written to.
 func (s *slot) swap() { s.active, s.size = 1-s.active, 0 }
 
-// flushed empties the file that isn't written to.
-func (s *slot) flushed() error { return s.files[1-s.active].Truncate(0) }
+// flushed empties the file that isn't written to, whose last record is in the database.
+func (s *slot) flushed(last uint64) error {
+	if err := s.tally.carried(last); err != nil {
+		return err
+	}
+	return s.files[1-s.active].Truncate(0)
+}
 
 // empty empties both.
 func (s *slot) empty() error {
 	s.size = 0
-	return errors.Join(s.files[0].Truncate(0), s.files[1].Truncate(0))
+	return errors.Join(s.files[0].Truncate(0), s.files[1].Truncate(0), s.tally.clear())
 }
 
-// left returns what a process that was killed has left behind, in order. A file with
-// something that can't be read is kept under another name, which is returned.
-func (s *slot) left() (all []record, damaged []string, err error) {
-	for _, f := range s.files {
-		b, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<40))
-		if err != nil {
-			return nil, nil, err
-		}
-		records, whole := salvage(b)
-		if all = append(all, records...); whole {
-			continue
-		}
-		name := fmt.Sprintf("%s.damaged-%08x", f.Name(), crc32.ChecksumIEEE(b))
-		if err := os.WriteFile(name, b, 0o600); err != nil {
-			return nil, nil, err
-		}
-		damaged = append(damaged, name)
-	}
-	slices.SortFunc(all, func(a, b record) int { return int(int64(a.seq - b.seq)) })
-	return all, damaged, nil
-}
-
-// salvage returns the records in a journal file, where some may be damaged, and whether that
-// is all that anybody was told is kept.
-func salvage(b []byte) (all []record, whole bool) {
-	var last uint64
-	for whole = true; len(b) > 0; {
-		r, skipped, n := following(b, last)
-		if n == 0 {
-			return all, whole && unfinished(b, last)
-		}
-		all = append(all, r)
-		last, b, whole = r.seq, b[skipped+n:], whole && skipped == 0
-	}
-	return all, whole
-}
-
-// following finds the first record in b that can come after last, how many bytes precede it
-// and how many it has; 0: there is none. In a file records are numbered through: what else looks
-// like one is part of one, or the rest of an older one.
-func following(b []byte, last uint64) (r record, skipped, n int) {
-	for ; skipped < len(b); skipped++ {
-		lost := uint64(skipped / (recordHead + recordFixed))
-		r, n = decode(b[skipped:])
-		if n > 0 && r.seq > last && (last == 0 || r.seq-last-1 <= lost) {
-			return r, skipped, n
-		}
-	}
-	return r, skipped, 0
-}
-
-// unfinished reports whether b may be the beginning of the record after last, which was being
-// written when the process was killed or the disk was full.
-func unfinished(b []byte, last uint64) bool {
-	if len(b) <= recordHead+8 {
-		return true
-	}
-	size, seq, k := int(binary.BigEndian.Uint32(b)), binary.BigEndian.Uint64(b[recordHead:]), kind(b[recordHead+8])
-	return len(b) < recordHead+size && size < maxBehind && said <= k && k <= lastKind && (last == 0 || seq == last+1)
-}
-
-// inherit carries over what the process in a slot has left behind. The caller has the
-// slot, and the writing connection.
-func (s *Store) inherit(dead *slot) error {
-	left, damaged, err := dead.left()
-	if err != nil {
-		return err
-	}
-	var owns bool
-	if err := s.write.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE status = 0 AND owner = ?1) OR EXISTS (SELECT 1 FROM visits WHERE slot = ?1)
-		OR EXISTS (SELECT 1 FROM callings WHERE slot = ?1)`,
-		[]any{dead.number}, &owns); err != nil {
-		return err
-	}
-	if len(left) == 0 && len(damaged) == 0 && !owns {
-		return dead.empty() // of what was being written
-	}
-	err = s.write.transact(func() error {
-		left, err := s.uncarried(dead.number, left)
-		if err == nil {
-			err = s.apply(left, 0)
-		}
-		if err == nil {
-			err = s.carried(dead.number, left)
-		}
-		if err != nil {
-			return err
-		}
-		return s.disown(dead.number)
-	})
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	s.damaged = append(s.damaged, damaged...)
-	s.mu.Unlock()
-	return dead.empty()
-}
-
-// Damaged returns the files, if any, in which something of what other processes have said or
-// heard may be that can't be read. It returns each once.
-func (s *Store) Damaged() (files []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	files, s.damaged = s.damaged, nil
-	return files
+// begin has the slot take records for a database. It is empty.
+func (s *slot) begin(origin databaseID) error {
+	s.origin = origin
+	return s.tally.begin(origin, s.seq)
 }
 
 // record is something to be written to the database.
@@ -320,6 +246,7 @@ func (r *record) comes() bool { return r.kind == heard || r.kind == heardIn }
 const recordHead = 8 // length and checksum of what follows
 
 func (r *record) encode(b []byte) []byte {
+	begin := len(b)
 	b = append(b, make([]byte, recordHead)...)
 	b = binary.BigEndian.AppendUint64(b, r.seq)
 	own := byte(0)
@@ -337,8 +264,9 @@ func (r *record) encode(b []byte) []byte {
 		b = r.in.encode(b)
 	}
 	b = append(b, r.text...)
-	binary.BigEndian.PutUint32(b, uint32(len(b)-recordHead))
-	binary.BigEndian.PutUint32(b[4:], crc32.ChecksumIEEE(b[recordHead:]))
+	size, sum := b[begin:], b[begin+recordHead:]
+	binary.BigEndian.PutUint32(size, uint32(len(sum)))
+	binary.BigEndian.PutUint32(size[4:], crc32.ChecksumIEEE(sum))
 	return b
 }
 

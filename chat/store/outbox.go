@@ -212,5 +212,8 @@ func (s *Store) Waiting() (keys []chat.Key, err error) {
 func (s *Store) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.checkContents(); err != nil {
+		return err
+	}
 	return s.broken
 }

@@ -193,9 +193,9 @@ func TestDamagedJournal(t *testing.T) {
 	if len(files) != 1 || s.Damaged() != nil {
 		t.Fatalf("told of %v", files)
 	}
-	b, err := os.ReadFile(files[0])
-	if check(t, err); len(b) != 1<<20 || !strings.HasPrefix(files[0], filepath.Join(dir, "running", "1.a.")) {
-		t.Errorf("%s has %d bytes", files[0], len(b))
+	b, err := os.ReadFile(files[0].Path)
+	if check(t, err); len(b) != 1<<20 || !strings.HasPrefix(files[0].Path, filepath.Join(dir, "running", "1.a.")) {
+		t.Errorf("%s has %d bytes", files[0].Path, len(b))
 	}
 	must[bool](t)(s.Heard(ana, id(7), "fresh", now, now))
 	check(t, s.Flush())

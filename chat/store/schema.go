@@ -141,6 +141,23 @@ CREATE TABLE callings (           -- what running processes call me
 	name TEXT NOT NULL,
 	kept INTEGER NOT NULL          -- 0: it is this process's alone
 );
+`, `
+CREATE TABLE origin (             -- one row
+	id       BLOB NOT NULL,        -- of this database; copies have the same
+	contacts INTEGER NOT NULL      -- counts what changes in the copy of contacts
+);
+INSERT INTO origin VALUES (randomblob(16), 1);
+CREATE TRIGGER contact_added AFTER INSERT ON people WHEN NOT new.faint BEGIN
+	UPDATE origin SET contacts = contacts + 1;
+END;
+CREATE TRIGGER contact_removed AFTER DELETE ON people WHEN NOT old.faint BEGIN
+	UPDATE origin SET contacts = contacts + 1;
+END;
+CREATE TRIGGER contact_changed AFTER UPDATE OF name, petname, label, verified, blocked, faint ON people
+	WHEN (old.name, old.petname, old.label, old.verified, old.blocked, old.faint)
+		IS NOT (new.name, new.petname, new.label, new.verified, new.blocked, new.faint) BEGIN
+	UPDATE origin SET contacts = contacts + 1;
+END;
 `}
 
 // migrate brings the schema to the present version. An older earshot that has the
@@ -226,6 +243,15 @@ func (k *conn) version() (version int, err error) {
 		return 0, &Error{k.path, errors.New("this is a database of something else"), "move it away, or use another data directory: --dir"}
 	}
 	return version, nil
+}
+
+// inWAL turns on write-ahead logging where it isn't, as in a copy that VACUUM made.
+func (k *conn) inWAL() error {
+	var mode string
+	if err := k.get("PRAGMA journal_mode", nil, &mode); err != nil || mode == "wal" {
+		return err
+	}
+	return k.journalMode()
 }
 
 // journalMode turns on write-ahead logging, for which SQLite doesn't wait by itself

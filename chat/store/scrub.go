@@ -52,13 +52,13 @@ func (s *Store) scrub(ctx context.Context, journals map[string]uint64) error {
 
 // setAside returns the files in the data directory, besides those in use, that are made of these.
 func (s *Store) setAside() (files []string) {
-	for _, pattern := range []string{s.path + "?*", filepath.Join(s.running(), "*.[ab].*")} {
+	for _, pattern := range []string{s.path + "?*", filepath.Join(s.running(), "*.[ab].*"), filepath.Join(s.Dir(), beforeRestore+"*", "*")} {
 		all, _ := filepath.Glob(pattern)
 		files = append(files, all...)
 	}
 	return slices.DeleteFunc(files, func(file string) bool {
 		info, err := os.Stat(file)
-		return err != nil || info.Size() == 0 || slices.Contains([]string{s.path + "-wal", s.path + "-shm"}, file)
+		return err != nil || info.Size() == 0 || slices.Contains([]string{s.path + "-wal", s.path + "-shm", s.path + "-mark"}, file)
 	})
 }
 

@@ -21,13 +21,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
@@ -53,17 +51,25 @@ func (e *Error) Unwrap() error { return e.Err }
 // Store is one process's access. It is safe for concurrent use, and so are several of
 // them, in one process or in many, on one directory. It is a [chat.Store].
 type Store struct {
-	path string
-	past bool // opened by OpenPast
-	slot *slot
+	path        string
+	real        string // where the database is that path may be a link to: its log is beside it
+	past        bool   // opened by OpenPast
+	slot        *slot
+	file        *os.File   // the database, only to be looked at
+	id          databaseID // of the database
+	mark        *mark
+	examination examination
 
 	mu       sync.Mutex
+	files    openFiles
+	inFile   stamp    // of the database file, as last seen there
+	lost     error    // why nothing is kept any more, until a restart; nil: all is well
 	pending  []record // in the journal, not yet in the database
 	flushing []record // the same, older: their turn has come
 	fresh    map[messageKey]struct{}
 	clear    map[chat.Key]time.Time // when nothing waited for somebody
 	broken   error                  // why the last flush failed; nil: it didn't
-	damaged  []string               // files that Damaged is to tell of
+	damaged  []*Error               // what Damaged is to tell of
 	closed   bool
 	wake     chan struct{}
 	done     chan struct{}
@@ -79,9 +85,12 @@ type Store struct {
 	clock     Clock
 	elapsed   Elapsed
 
-	writeMu sync.Mutex // guards write and news; taken before mu
-	write   *conn
-	news    news
+	writeMu  sync.Mutex // guards what follows; taken before mu
+	write    *conn
+	news     news
+	copied   int64 // origin.contacts as of the copy of contacts; 0: there is none
+	copiedAt time.Time
+	tidied   stamp // the state up to which all is in the database file
 }
 
 // messageKey names a message by whom it is from, or by whom it is for.
@@ -119,35 +128,6 @@ func openIn(dir string, past bool) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) open() error {
-	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = s.create()
-	} else if err == nil {
-		err = s.filled(f)
-	}
-	if err != nil {
-		return err
-	}
-	if s.write, err = connect(s.path); err != nil {
-		return err
-	}
-	if err := s.write.migrate(); err != nil {
-		return err
-	}
-	if s.read, err = connect(s.path); err != nil {
-		return err
-	}
-	if s.slot, err = takeSlot(s.running()); err != nil {
-		return err
-	}
-	if err := s.inherit(s.slot); err != nil && !s.without(err) {
-		return err
-	}
-	s.finishScrub()
-	return s.orphans() // or what they heard could be taken again
-}
-
 // without reports whether to go on without what couldn't be carried over.
 func (s *Store) without(err error) bool {
 	if s.past {
@@ -156,71 +136,6 @@ func (s *Store) without(err error) bool {
 		s.mu.Unlock()
 	}
 	return s.past
-}
-
-// create makes the database. It comes to be under its name with all that it has at first, so
-// that an empty file there is none of ours.
-func (s *Store) create() error {
-	if err := os.MkdirAll(s.running(), 0o700); err != nil {
-		return err
-	}
-	lock := flock.New(filepath.Join(s.running(), "new.lock"), flock.SetPermissions(0o600))
-	patient, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if _, err := lock.TryLockContext(patient, beatEvery/100); errors.Is(err, context.DeadlineExceeded) {
-		who := ""
-		if pid := lockHolders([]string{lock.Path()})[lock.Path()]; pid > 0 {
-			who = ": process " + strconv.Itoa(pid)
-		}
-		return &Error{s.path, errors.New("another earshot began to make the database, and doesn't go on"), "continue or end it" + who}
-	} else if err != nil {
-		return err
-	}
-	defer func() { _ = lock.Close() }()
-	if _, err := os.Stat(s.path); !errors.Is(err, fs.ErrNotExist) {
-		return err // another process was first
-	}
-	made := s.path + ".new"
-	for _, left := range []string{made, made + "-wal", made + "-shm", s.path + "-wal", s.path + "-shm"} {
-		if err := os.Remove(left); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	f, err := os.OpenFile(made, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	f.Close()
-	k, err := connect(made)
-	if err != nil {
-		return err
-	}
-	_, err = k.c.ExecContext(ctx, `PRAGMA auto_vacuum = INCREMENTAL`) // or pages could be given back only all at once
-	if err == nil {
-		err = k.migrate()
-	}
-	if err == nil {
-		_, err = k.c.ExecContext(ctx, `PRAGMA wal_checkpoint (TRUNCATE)`)
-	}
-	k.close()
-	if err != nil {
-		return err
-	}
-	return os.Rename(made, s.path)
-}
-
-// filled closes the database file, and fails when there is nothing in it: to begin anew there
-// would be to know nobody, without a word.
-func (s *Store) filled(f *os.File) error {
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && info.Size() == 0 {
-		err = &Error{
-			s.path, errors.New("the database is empty, and so damaged"),
-			"put back a copy, or remove the file to begin with nobody known; your identity is in another file",
-		}
-	}
-	return err
 }
 
 // explain makes an [*Error] of what went wrong.
@@ -244,7 +159,7 @@ func (s *Store) explain(err error) error {
 		switch reason {
 		case lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB:
 			e.Err = fmt.Errorf("the database is damaged (%w)", err)
-			e.Remedy = "put back a copy, or move the file away to begin with an empty one; your identity is in another file"
+			e.Remedy = "put back a backup: earshot restore FILE; or move the file away to begin with an empty one: your identity and whom you know are in other files"
 		case lib.SQLITE_FULL:
 			e.Err = fmt.Errorf("the disk is full (%w)", err)
 			e.Remedy = "make room on it"
@@ -289,16 +204,17 @@ func (s *Store) Close() error {
 	close(s.wake)
 	<-s.done
 	s.beating.Wait()
+	s.examination.end()
 	err := s.Flush()
 	s.writeMu.Lock()
 	defer s.writeMu.Unlock()
 	s.readMu.Lock() // who still reads has an answer, who comes later an error
 	defer s.readMu.Unlock()
 	if err == nil {
-		err = s.disown(s.slot.number)
+		err = s.write.transact(func() error { return errors.Join(s.disown(s.slot.number), s.count()) })
 	}
 	if err == nil {
-		err = s.count()
+		s.copyContacts()
 	}
 	s.release()
 	return s.explain(err)
@@ -316,15 +232,27 @@ func (s *Store) disown(number int64) error {
 }
 
 func (s *Store) release() {
+	s.mu.Lock()
+	lost := s.lost != nil
+	s.mu.Unlock()
+	for _, k := range []*conn{s.read, s.write} {
+		if lost && k != nil {
+			k.leaveFiles()
+		}
+	}
 	if s.read != nil {
 		s.read.close()
 	}
 	if s.write != nil {
 		s.write.close()
 	}
+	if s.file != nil { // not before: SQLite's locks on it would go with it
+		_ = s.file.Close()
+	}
 	if s.slot != nil {
 		s.slot.release()
 	}
+	s.mark.close()
 }
 
 // conn is one connection with its prepared statements. One user at a time.
@@ -336,6 +264,7 @@ type conn struct {
 	db    *sql.DB
 	c     *sql.Conn
 	stmts map[string]*sql.Stmt
+	mark  *mark // where to say which state was written; nil: nowhere
 }
 
 // patience is how long a write waits for another process's.
@@ -439,15 +368,39 @@ func (k *conn) transact(f func() error) error {
 	if _, err := k.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	if err := f(); err != nil {
+	stamp, err := k.stamped(f)
+	if err == nil {
+		_, err = k.exec("COMMIT")
+	}
+	if err != nil {
 		_, _ = k.c.ExecContext(ctx, "ROLLBACK")
 		return err
 	}
-	if _, err := k.exec("COMMIT"); err != nil {
-		_, _ = k.c.ExecContext(ctx, "ROLLBACK")
-		return err
+	if stamp != 0 {
+		k.mark.setStamp(stamp)
 	}
 	return nil
+}
+
+// stamped runs f and, if that has changed something, gives the database its next stamp.
+func (k *conn) stamped(f func() error) (now stamp, err error) {
+	const changes = "SELECT total_changes()"
+	var before, after, old int64
+	if err := k.get(changes, nil, &before); err != nil {
+		return 0, err
+	}
+	if err := f(); err != nil {
+		return 0, err
+	}
+	if err := k.get(changes, nil, &after); err != nil || after == before {
+		return 0, err
+	}
+	if err := k.get("PRAGMA application_id", nil, &old); err != nil {
+		return 0, err
+	}
+	now = stamp(old).next()
+	_, err = k.c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", int32(now))) //nolint:gosec // as SQLite has it
+	return now, err
 }
 
 // writing runs f in a transaction, after all that was said and heard before.

@@ -44,8 +44,8 @@ func openArchive(p *process, c *cli.Context) (*archive, error) {
 	if a.store, err = store.OpenPast(cfg.Dir); err != nil {
 		return nil, err
 	}
-	for _, file := range a.store.Damaged() {
-		p.notice(file+": part of what was said or heard can't be read", "all else is in the history; remove the file when you don't need it")
+	for _, e := range a.store.Damaged() {
+		cfg.Trouble(e)
 	}
 	a.store.CatchUp()
 	_, _ = a.store.Expire() // or on a full disk it has to be seen another time

@@ -47,10 +47,10 @@ func (p *process) settings(c *cli.Context, dir string) (app.Settings, error) {
 }
 
 // newSession makes the session of who takes part, with those who are visible already.
-func newSession(a *app.App, cfg app.Config, settings app.Settings) (*app.Session, error) {
+func newSession(p *process, a *app.App, cfg app.Config, settings app.Settings) (*app.Session, error) {
 	now := time.Now()
 	s, err := app.NewSession(app.SessionConfig{
-		Me: chat.Person{Key: a.Me.Key, Name: a.Name()}, Name: a.Name, Node: a.Node, Book: a.Book, Store: a.Store, Rename: a.Rename, Join: a.Join, Leave: a.Leave, Settings: settings,
+		Me: chat.Person{Key: a.Me.Key, Name: a.Name()}, Name: a.Name, Node: a.Node, Book: a.Book, Store: a.Store, Rename: a.Rename, Join: a.Join, Leave: a.Leave, Settings: settings, Notices: p.heldNotices,
 		Explain: func(err error) string {
 			_, text, remedy := explain(err)
 			return asCommands.Replace(strings.TrimSpace(text + "\n" + remedy))
@@ -78,7 +78,7 @@ var asCommands = strings.NewReplacer("earshot peers", "/who", "earshot people fo
 
 // converse talks in the manner that fits, with somebody, in a room, or with whomever they pick; met is who has answered already.
 func (p *process) converse(c *cli.Context, a *app.App, cfg app.Config, settings app.Settings, with app.Conv, met chat.Person) error {
-	s, err := newSession(a, cfg, settings)
+	s, err := newSession(p, a, cfg, settings)
 	if err != nil {
 		return err
 	}

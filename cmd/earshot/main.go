@@ -42,7 +42,7 @@ type process struct {
 	console  *console.Console // while it has the terminal
 	log      io.Writer        // while a screen has it
 	guarding io.Writer        // while somebody guards it
-	held     []string         // notices until then; nil: none are held
+	held     []string         // notices for the screen; nil: none are held
 }
 
 var errInterrupted = errors.New("interrupted")
@@ -124,8 +124,8 @@ func (p *process) notice(text, remedy string) {
 	fmt.Fprintf(p, "earshot: %s%s\n", text, remedy)
 }
 
-// hold keeps notices for the screen that will open. Those that it doesn't take by then
-// are shown by release.
+// hold keeps notices for the screen, which takes them with heldNotices. Those that it has
+// left are shown by release.
 func (p *process) hold() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,15 +133,22 @@ func (p *process) hold() {
 }
 
 func (p *process) release() {
-	for _, text := range p.unhold() {
+	p.mu.Lock()
+	held := p.held
+	p.held = nil
+	p.mu.Unlock()
+	for _, text := range held {
 		p.notice(text, "")
 	}
 }
 
-func (p *process) unhold() (held []string) {
+// heldNotices returns the notices since the last call, while they are held.
+func (p *process) heldNotices() (held []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	held, p.held = p.held, nil
+	if held = p.held; held != nil {
+		p.held = []string{}
+	}
 	return held
 }
 

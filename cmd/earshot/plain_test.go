@@ -87,7 +87,7 @@ func sit(t *testing.T, a *app.App) *fakeTerminal {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s, err := newSession(a, app.Config{}, app.DefaultSettings())
+		s, err := newSession(&process{}, a, app.Config{}, app.DefaultSettings())
 		if err == nil {
 			s.Attend(true)
 			p := newPlain(a, s, false)

@@ -16,9 +16,6 @@ import (
 
 // runScreen talks on the whole terminal.
 func (p *process) runScreen(c *cli.Context, a *app.App, s *app.Session, settings app.Settings, log *logFile) error {
-	for _, text := range p.unhold() {
-		s.Tell(text)
-	}
 	var network []string
 	if a.Presence != nil {
 		network, _ = a.Presence.Interfaces()

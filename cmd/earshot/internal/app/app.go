@@ -47,7 +47,9 @@ type Config struct {
 	// this process delivers. It may block until Close.
 	Outbox func(store.Message)
 
-	Trouble func(error) // as of discovery.Config
+	// Trouble is called for what goes wrong meanwhile, as of [discovery.Config], with what
+	// of the past can't be used, and with an [*Unkept].
+	Trouble func(error)
 
 	Domain string         // where to look for people by unicast DNS too; empty: nowhere
 	DNS    netip.AddrPort // the server to ask; invalid: the system's
@@ -75,6 +77,7 @@ type App struct {
 	firstContact func(*App, chat.Person)
 	renamed      func(a *App, was store.Person, name string)
 	rereading    sync.Mutex
+	trouble      func(error)
 	strangers    map[chat.Key]bool // of pump: met, and not yet known
 	announced    sync.Map          // chat.Key to the name that they announce, while visible
 
@@ -94,7 +97,7 @@ func Identity(dir string) (*chat.Identity, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoDirectory, err)
 	}
-	return chat.LoadIdentity(filepath.Join(dir, "identity"))
+	return chat.LoadIdentity(filepath.Join(dir, store.IdentityFile))
 }
 
 // Start takes part as cfg says. Whoever only wants to reach somebody by address sets
@@ -112,7 +115,10 @@ func Start(cfg Config, discover bool) (*App, error) {
 		Me:   chat.Person{Key: identity.Key()},
 		Port: uint16(conn.LocalAddr().(*net.UDPAddr).Port),
 		done: make(chan struct{}), listening: make(chan struct{}), knock: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
-		firstContact: cfg.FirstContact, renamed: cfg.Renamed,
+		firstContact: cfg.FirstContact, renamed: cfg.Renamed, trouble: cfg.Trouble,
+	}
+	if a.trouble == nil {
+		a.trouble = func(error) {}
 	}
 	if err = a.begin(cfg, identity, conn, discover); err != nil {
 		a.abandon(conn)
@@ -253,7 +259,7 @@ func (a *App) remembering(cfg Config) (m memory, err error) {
 		err = a.Book.Read(s)
 	}
 	if s != nil {
-		warnDamaged(s, cfg.Log.Warn)
+		tellDamaged(s, a.trouble)
 	}
 	if err == nil {
 		m.rooms, err = s.Rooms()

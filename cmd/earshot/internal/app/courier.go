@@ -47,10 +47,12 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 		case <-a.done:
 			return
 		case e := <-written:
-			if soon == nil && strings.HasSuffix(e.Name, store.Log) {
-				soon = time.After(lookAfter)
+			if gone := e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename); !gone || !strings.Contains(e.Name, store.File) {
+				if soon == nil && strings.HasSuffix(e.Name, store.Log) {
+					soon = time.After(lookAfter)
+				}
+				continue
 			}
-			continue
 		case <-missed: //nolint:errcheck // that there was one says enough
 		case <-soon:
 			soon = nil
@@ -65,11 +67,11 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 		}
 		if err := a.Store.Err(); err != nil && err.Error() != trouble {
 			trouble = err.Error()
-			log("messages can't be kept, so none are taken", "err", trouble)
+			a.trouble(&Unkept{err})
 		} else if err == nil {
 			trouble = ""
 		}
-		warnDamaged(a.Store, log)
+		tellDamaged(a.Store, a.trouble)
 		v, err := a.Store.Version()
 		if err != nil || v == version && now.Sub(looked) < orphanEvery {
 			continue
@@ -108,10 +110,19 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 	}
 }
 
-// warnDamaged tells of what was left by processes that were killed and can't be read.
-func warnDamaged(s *store.Store, log func(msg string, args ...any)) {
-	for _, file := range s.Damaged() {
-		log("part of what was said or heard can't be read; all else is in the history, and the file is kept", "file", file)
+// Unkept says why what is said and heard can't be kept: nothing is taken, then, and
+// nothing new is sent.
+type Unkept struct{ err error }
+
+func (e *Unkept) Error() string {
+	return "messages can't be kept, so none are taken or sent: " + e.err.Error()
+}
+func (e *Unkept) Unwrap() error { return e.err }
+
+// tellDamaged tells what of the past can't be used.
+func tellDamaged(s *store.Store, trouble func(error)) {
+	for _, e := range s.Damaged() {
+		trouble(e)
 	}
 }
 

@@ -22,7 +22,7 @@ func TestKeepNothing(t *testing.T) {
 	if err := errors.Join(s.SetRoom(here, false), s.SetName("ana"), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	a := &App{Book: &Book{}}
+	a := &App{Book: &Book{}, trouble: func(error) {}}
 	m, err := a.remembering(Config{Dir: dir, NoHistory: true})
 	if a.Store != nil || err != nil || !slices.Equal(m.rooms, []store.Room{{Membership: here}}) || m.names.Kept != "ana" {
 		t.Errorf("%v %v %v", a.Store, m, err)

@@ -38,6 +38,10 @@ type SessionConfig struct {
 	Explain  func(error) string               // what to say about an error
 	Diagnose func(ctx context.Context) string // why nobody is seen; it may take seconds
 	Settings Settings
+
+	// Notices, if not nil, returns what to tell the person that isn't of a conversation,
+	// harmless texts, each once.
+	Notices func() []string
 }
 
 // Job is something that takes time. The shell runs it on a goroutine of its own, and
@@ -60,6 +64,7 @@ type Session struct {
 	explain  func(error) string
 	diagnose func(context.Context) string
 	settings Settings
+	notices  func() []string
 
 	contacts map[Conv]*contact
 	unproven map[string]discovery.Peer // who is visible without an identity, by row
@@ -142,7 +147,7 @@ const (
 func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
 	s := &Session{
 		me: cfg.Me, node: cfg.Node, book: cfg.Book, store: cfg.Store, myName: cfg.Name, announce: cfg.Rename, join: cfg.Join, leave: cfg.Leave, explain: cfg.Explain,
-		diagnose: cfg.Diagnose, settings: cfg.Settings, contacts: map[Conv]*contact{}, unproven: map[string]discovery.Peer{},
+		diagnose: cfg.Diagnose, settings: cfg.Settings, notices: cfg.Notices, contacts: map[Conv]*contact{}, unproven: map[string]discovery.Peer{},
 		unkept: map[Conv]bool{}, n: liveN, stale: true, unnamed: true, now: now, began: now, lonely: true,
 	}
 	s.count()
@@ -401,9 +406,6 @@ func (s *Session) Jobs() []Job {
 }
 
 func (s *Session) job(j Job) { s.jobs = append(s.jobs, j) }
-
-// Tell has text, which must be harmless, shown to the person.
-func (s *Session) Tell(text string) { s.news = append(s.news, News{Kind: Told, Text: text}) }
 
 // refuse says why it wasn't done.
 func (s *Session) refuse(text string) {

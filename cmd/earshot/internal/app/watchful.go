@@ -44,8 +44,16 @@ func (s *Session) Tick(now time.Time) (next time.Time) {
 	return next
 }
 
+// Tell has text, which must be harmless, shown to the person.
+func (s *Session) Tell(text string) { s.news = append(s.news, News{Kind: Told, Text: text}) }
+
 // look notices what comes without an event: what other processes of this person's do.
 func (s *Session) look() {
+	if s.notices != nil {
+		for _, text := range s.notices() {
+			s.Tell(text)
+		}
+	}
 	s.count()
 	s.reread()
 	if s.myName != nil && s.myName() != s.me.Name {

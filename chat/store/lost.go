@@ -1,0 +1,125 @@
+package store
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"modernc.org/sqlite"
+)
+
+// IdentityFile is the name of the file in the data directory with the private key.
+const IdentityFile = "identity"
+
+// openFiles are the files that this process has open, and which file each path named
+// then. Nothing will ever read what is written to one that was removed or replaced.
+type openFiles struct {
+	paths    []string
+	ids      []fileID
+	looked   time.Time
+	identity string            // path; empty: not looked at
+	key      [sha256.Size]byte // of what the identity file holds
+}
+
+// Before a message is acknowledged, it is looked after the files that it went to and will
+// go to: the database, its log and the journal. That takes longer than to write it, so
+// for a moment the last look holds.
+const (
+	beforeAcknowledging = 4 // of openFiles
+	lookHolds           = time.Millisecond
+)
+
+// pin notes which files are open.
+func (s *Store) pin() error {
+	f := &s.files
+	var paths []string
+	for _, path := range []string{s.path, s.real + "-wal", s.slot.files[0].Name(), s.slot.files[1].Name(), s.real + "-shm", s.slot.lock.Path()} {
+		id, err := identify(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // SQLite may do without
+		}
+		if err != nil {
+			return err
+		}
+		paths = append(paths, path)
+		f.ids = append(f.ids, id)
+	}
+	f.paths = paths
+	identity := filepath.Join(filepath.Dir(s.path), IdentityFile)
+	if b, err := os.ReadFile(identity); err == nil {
+		f.identity, f.key = identity, sha256.Sum256(b)
+	}
+	return nil
+}
+
+// goneLately is gone for what comes before an acknowledgement.
+func (f *openFiles) goneLately() error {
+	now := time.Now()
+	if now.Sub(f.looked) < lookHolds {
+		return nil
+	}
+	f.looked = now
+	return f.gone(beforeAcknowledging)
+}
+
+// gone returns why one of the first n files isn't the one that is open; nil: all are.
+func (f *openFiles) gone(n int) error {
+	for i, path := range f.paths[:min(n, len(f.paths))] {
+		if id, err := identify(path); err != nil || id != f.ids[i] {
+			return lostFile(path)
+		}
+	}
+	return nil
+}
+
+// checkFiles looks at all files. After the first one that is gone the store takes nothing
+// more, not even when it is put back: another process may have used what was there
+// meanwhile. The caller has mu.
+func (s *Store) checkFiles() error {
+	if s.lost == nil {
+		s.lost = s.files.gone(len(s.files.paths))
+	}
+	return s.lost
+}
+
+// checkContents is checkFiles, and looks at what some of them hold.
+func (s *Store) checkContents() error {
+	if s.checkFiles() != nil || s.closed || s.files.paths == nil {
+		return s.lost
+	}
+	if s.files.identity != "" { // another program may write the same anew
+		if b, err := os.ReadFile(s.files.identity); err != nil || sha256.Sum256(b) != s.files.key {
+			s.lost = lostFile(s.files.identity)
+		}
+	}
+	switch stamp, err := readStamp(s.file); {
+	case errors.Is(err, io.EOF), err == nil && newer(s.inFile, stamp): // emptied, or an older copy written over it
+		s.lost = lostFile(s.path)
+	case err == nil:
+		s.inFile = stamp
+	}
+	return s.lost
+}
+
+func lostFile(path string) error {
+	return &Error{
+		path, errors.New("it was removed or replaced while earshot runs"),
+		"put it back if you can, and start earshot again: messages that others still have to deliver come then",
+	}
+}
+
+// leaveFiles has a connection leave the log where it is when it closes: its path may
+// name another's by now.
+func (k *conn) leaveFiles() {
+	_ = k.c.Raw(func(c any) error {
+		if c, ok := c.(sqlite.FileControl); ok {
+			_, err := c.FileControlPersistWAL("main", 1)
+			return err
+		}
+		return nil
+	})
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"earshot/chat"
+)
+
+// asKilled returns a copy of a data directory as the processes there would leave it if
+// they were killed now.
+func asKilled(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	check(t, os.CopyFS(to, os.DirFS(dir)))
+	return to
+}
+
+// What was removed or replaced under a running process makes it take and send nothing
+// more, and say so. What it took before is there when all is put back.
+func TestFilesGone(t *testing.T) {
+	database := func(dir string) string { return filepath.Join(dir, File) }
+	for name, c := range map[string]struct {
+		lose func(t *testing.T, dir string)
+		mend func(t *testing.T, dir string) // nil: can't be
+	}{
+		"directory removed": {func(t *testing.T, dir string) { check(t, os.RemoveAll(dir)) }, nil},
+		"directory moved": {
+			func(t *testing.T, dir string) { check(t, os.Rename(dir, dir+".moved")) },
+			func(t *testing.T, dir string) { check(t, os.Rename(dir+".moved", dir)) },
+		},
+		"database removed": {func(t *testing.T, dir string) { check(t, os.Remove(database(dir))) }, nil},
+		"database moved": {
+			func(t *testing.T, dir string) { check(t, os.Rename(database(dir), database(dir)+".moved")) },
+			func(t *testing.T, dir string) { check(t, os.Rename(database(dir)+".moved", database(dir))) },
+		},
+		"database replaced": {func(t *testing.T, dir string) {
+			check(t, copyFile(database(dir), database(dir)+".copy"))
+			check(t, os.Rename(database(dir)+".copy", database(dir)))
+		}, nil},
+		"database emptied": {func(t *testing.T, dir string) { check(t, os.Truncate(database(dir), 0)) }, nil},
+		"log moved": {
+			func(t *testing.T, dir string) { check(t, os.Rename(filepath.Join(dir, Log), database(dir)+".moved")) },
+			func(t *testing.T, dir string) { check(t, os.Rename(database(dir)+".moved", filepath.Join(dir, Log))) },
+		},
+		"journal removed": {func(t *testing.T, dir string) { check(t, os.Remove(filepath.Join(dir, "running", "1.a"))) }, nil},
+		"lock removed":    {func(t *testing.T, dir string) { check(t, os.Remove(filepath.Join(dir, "running", "1.lock"))) }, nil},
+		"identity removed": {
+			func(t *testing.T, dir string) { check(t, os.Remove(filepath.Join(dir, IdentityFile))) }, nil,
+		},
+		"identity replaced": {func(t *testing.T, dir string) {
+			check(t, os.WriteFile(filepath.Join(dir, IdentityFile), []byte("another"), 0o600))
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if os.PathSeparator == '\\' {
+				t.Skip("files that are open can't be removed here")
+			}
+			dir := filepath.Join(t.TempDir(), "data")
+			check(t, os.Mkdir(dir, 0o700))
+			check(t, os.WriteFile(filepath.Join(dir, IdentityFile), []byte("a key"), 0o600))
+			s := open(t, dir)
+			must[bool](t)(s.Heard(ana, id(1), "in the database", now, now))
+			check(t, s.Flush())
+			check(t, s.Err())
+			must[bool](t)(s.Heard(ana, id(2), "in the journal", now, now))
+			c.lose(t, dir)
+			s.files.looked = time.Time{}
+			if strings.Contains(name, "identity") || strings.Contains(name, "emptied") || strings.Contains(name, "lock") {
+				if s.Err() == nil { // these are looked at once a second
+					t.Error("it isn't noticed")
+				}
+			}
+			var e *Error
+			if fresh, err := s.Heard(ana, id(3), "lost", now, now); fresh && err == nil || !errors.As(err, &e) || !strings.Contains(e.Remedy, "start earshot again") {
+				t.Errorf("taken: %v %v", fresh, err)
+			}
+			if _, err := s.Said(chat.Saying{To: ana.Key, ID: id(4), Text: "lost", Sent: now}); err == nil {
+				t.Error("said")
+			}
+			if _, err := s.Queue(ana, "lost", now); err == nil {
+				t.Error("queued")
+			}
+			if s.Err() == nil {
+				t.Error("no reason is given")
+			}
+			_ = s.Close()
+			if c.mend == nil {
+				return
+			}
+			c.mend(t, dir)
+			s = open(t, dir)
+			if got := texts(must[[]Message](t)(s.Log(Filter{}))); len(got) < 2 || !slices.Equal(got[:2], []string{"in the database", "in the journal"}) {
+				t.Errorf("put back: %q", got)
+			}
+			if all := s.Damaged(); all != nil {
+				t.Errorf("put back: %v", all)
+			}
+			check(t, s.Err())
+		})
+	}
+}
+
+// Another database that takes the place of a lost one keeps its log when the process that
+// lost its own ends, and none is made beside one that runs.
+func TestGoneBesideAnother(t *testing.T) {
+	if os.PathSeparator == '\\' {
+		t.Skip("files that are open can't be moved here")
+	}
+	dir := t.TempDir()
+	s := open(t, dir)
+	fill(t, s, "one")
+	check(t, os.Rename(filepath.Join(dir, File), filepath.Join(dir, "away")))
+	var e *Error
+	if other, err := Open(dir); err == nil {
+		other.Close()
+		t.Error("begun anew beside one that runs")
+	} else if !errors.As(err, &e) || !strings.Contains(e.Remedy, "end that one first") {
+		t.Errorf("%v", err)
+	}
+	check(t, copyFile(filepath.Join(dir, "away"), filepath.Join(dir, File)))
+	if other, err := Open(dir); err == nil {
+		other.Close()
+		t.Error("another database is used beside one that runs")
+	}
+	_ = s.Close()
+}

@@ -1,0 +1,6 @@
+package store
+
+const (
+	restoring     = "restoring"
+	beforeRestore = "before-restore-"
+)
