@@ -78,6 +78,9 @@ func (s *Store) ForgetContext(ctx context.Context, key chat.Key, _ time.Time) er
 			_, err = s.write.exec(`DELETE FROM views WHERE conversation = ?`, key.String())
 		}
 		if err == nil {
+			_, err = s.write.exec(`DELETE FROM keeps WHERE conversation = ?`, key.String())
+		}
+		if err == nil {
 			err = s.eraseOther()
 		}
 		return err
@@ -132,11 +135,12 @@ func (s *Store) eraseAll(ctx context.Context, where string, args []any) (count i
 			return false, nil
 		}
 		portion := all[:min(size, len(all))]
-		still, err := pick(s.write, where+` AND m.n BETWEEN ? AND ?`, append(slices.Clone(args), portion[0], portion[len(portion)-1]))
+		list, err := json.Marshal(portion)
 		if err != nil {
 			return false, err
 		}
-		if still = intersect(portion, still); err == nil {
+		still, err := pick(s.write, where+` AND m.n IN (SELECT value FROM json_each(?))`, append(slices.Clone(args), string(list)))
+		if err == nil {
 			err = s.erase(still)
 		}
 		if err == nil {
@@ -178,19 +182,6 @@ func portions(ctx context.Context, size int, do func(size int) (more bool, err e
 		}
 	}
 	return nil
-}
-
-// intersect returns what is in both a and b, which are in order.
-func intersect(a, b []int64) (both []int64) {
-	for _, n := range a {
-		for len(b) > 0 && b[0] < n {
-			b = b[1:]
-		}
-		if len(b) > 0 && b[0] == n {
-			both = append(both, n)
-		}
-	}
-	return both
 }
 
 // listed picks the messages whose numbers ?1 has, as JSON.

@@ -158,6 +158,12 @@ CREATE TRIGGER contact_changed AFTER UPDATE OF name, petname, label, verified, b
 		IS NOT (new.name, new.petname, new.label, new.verified, new.blocked, new.faint) BEGIN
 	UPDATE origin SET contacts = contacts + 1;
 END;
+`, `
+CREATE TABLE keeps (               -- for how long the messages of a conversation are kept
+	conversation TEXT PRIMARY KEY, -- a person's id, or the name of a room
+	ms INTEGER NOT NULL            -- 0: for ever
+) WITHOUT ROWID;
+CREATE INDEX messages_passed ON messages (passed);
 `}
 
 // migrate brings the schema to the present version. An older earshot that has the

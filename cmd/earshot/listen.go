@@ -39,6 +39,11 @@ func listen(p *process, c *cli.Context) error {
 	if cfg.Rooms, err = p.memberships(c, c.StringSlice("room")); err != nil {
 		return err
 	}
+	settings, err := app.ReadSettings(cfg.Dir, func(app.Keys) error { return nil })
+	if err != nil {
+		return err
+	}
+	cfg.Keep = settings.Keep
 	ctx, cancel := context.WithCancel(p.whileRead(c.Context))
 	defer cancel()
 	l := &listener{p: p, json: c.Bool("json"), proven: map[string]bool{}}

@@ -54,6 +54,7 @@ func (p *process) gather(c *cli.Context, cfg app.Config, with app.Conv, pipe fun
 	if err != nil {
 		return err
 	}
+	cfg.Keep = settings.Keep
 	m := p.mannerOf(c)
 	if m != piped {
 		cfg.FirstContact, cfg.Renamed = nil, nil // the conversation tells

@@ -29,6 +29,7 @@ type Config struct {
 	Port       uint16            // UDP port to listen on; 0: any
 	Interfaces []string          // interfaces for discovery; empty: every usable one
 	Hidden     bool              // don't advertise
+	Keep       KeepTime          // for how long messages are kept
 	NoHistory  bool              // keep nothing of what is said, met or left to say
 	Passing    bool              // Hidden because soon gone: who can't be reached otherwise may see us
 	Brief      bool              // soon gone: a member of no room
@@ -288,6 +289,7 @@ func (a *App) Deliver(cfg Config) {
 		out := &outbox{tell: cfg.Outbox}
 		out.look(a.Store)
 		a.working.Go(func() { a.courier(cfg.Log.Warn, out) })
+		a.working.Go(func() { prune(a.Store, cfg.Keep, a.done, cfg.Log.Warn) })
 	}
 }
 

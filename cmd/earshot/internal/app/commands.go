@@ -43,6 +43,7 @@ func Commands() []Command {
 		{Name: "/verify", Args: "[NAME] [yes|no]", Help: "compare safety words, and say whether they are the same", who: true, words: "yes no", run: (*Session).doVerify},
 		{Name: "/rename", Args: "NAME [PETNAME]", Help: "give NAME a name of your own, or take it back", names: (*Session).everybody, run: (*Session).doRename},
 		{Name: "/mute", Args: "[NAME]", Help: "don't ring for NAME, or a #room; again: do", who: true, room: true, run: (*Session).doMute},
+		{Name: "/keep", Args: "[TIME|forever|default]", Help: "for how long messages here are kept, as 90d: hours (h), days (d), weeks (w) or years (y)", words: "forever default", run: (*Session).doKeep},
 		{Name: "/block", Args: "NAME", Help: "have nothing more to do with NAME", who: true, run: (*Session).doBlock},
 		{Name: "/unblock", Args: "NAME", Help: "hear NAME again", names: (*Session).blocked, run: (*Session).doUnblock},
 		{Name: "/forget", Args: "NAME yes", Help: "remove NAME, and all that was said with them", names: (*Session).everybody, words: "yes", run: (*Session).doForget},

@@ -19,6 +19,7 @@ func TestCommands(t *testing.T) {
 	}
 	for _, step := range []struct{ typed, told string }{
 		{"/me waves", "you talk with nobody yet: /to NAME"},
+		{"/keep", "go to a person or a room first"},
 		{"/who", "ana: here\nbob: here"},
 		{"/nonsense", "there is no /nonsense; /help tells"},
 		{"/msg", "the peer's name is empty"},
@@ -26,6 +27,12 @@ func TestCommands(t *testing.T) {
 		{"/msg an hello", "nobody called an is visible"}, // not by the beginning of a name
 		{"/msg ana  hello  there", ""},
 		{"/to an", ""},
+		{"/keep", "messages here are kept for ever, as all are"},
+		{"/keep 3m", "write for how long to keep messages like"},
+		{"/keep 14d", "messages here are kept for 2 weeks from now on; older ones are deleted within the hour"},
+		{"/keep", "messages here are kept for 2 weeks; older"},
+		{"/keep forever", "messages here are kept for ever from now on"},
+		{"/keep default", "messages here are kept for ever from now on, as all are"},
 		{"/msg bob meanwhile", ""},
 		{"/next", "nothing is unread"},
 		{"/mute bob", "bob is muted"},

@@ -129,6 +129,7 @@ func TestRoomCommands(t *testing.T) {
 		{"/verify yes", "you talk with nobody yet"},
 		{"/mute #here", "#here is muted"},
 		{"/mute", "#dev is muted"},
+		{"/keep 1h", "messages here are kept for 1 hour from now on"},
 		{"/leave", "you have left #dev"},
 		{"/leave", "leave which room?"},
 		{"/leave #here", "you have left #here"},

@@ -22,9 +22,10 @@ const SettingsFile = "config.toml"
 
 // Settings is what the configuration file says.
 type Settings struct {
-	Keys   Keys   `toml:"keys"`
-	Notify Notify `toml:"notify"`
-	Typing bool   `toml:"typing"` // tell others when I write
+	Keys   Keys     `toml:"keys"`
+	Notify Notify   `toml:"notify"`
+	Typing bool     `toml:"typing"` // tell others when I write
+	Keep   KeepTime `toml:"keep"`   // of conversations for which nothing else was said
 }
 
 // Keys are those of some actions of the screen.
@@ -53,6 +54,8 @@ type Hours struct {
 	From, To int // minutes since midnight
 }
 
+var errHours = errors.New("quiet hours are written like \"22:00-07:00\"")
+
 // UnmarshalText reads what is written like 22:00-07:00.
 func (h *Hours) UnmarshalText(text []byte) error {
 	from, to, _ := strings.Cut(string(text), "-")
@@ -60,7 +63,7 @@ func (h *Hours) UnmarshalText(text []byte) error {
 	for i, s := range []string{from, to} {
 		at, err := time.Parse("15:04", strings.TrimSpace(s))
 		if err != nil {
-			return errors.New("quiet hours are written like \"22:00-07:00\"")
+			return errHours
 		}
 		minutes[i] = at.Hour()*60 + at.Minute()
 	}
@@ -127,7 +130,7 @@ func parseSettings(path string, b []byte, checkKeys func(Keys) error) (Settings,
 		}
 		line := 0
 		if bad, ok := errors.AsType[*KeyError](err); ok {
-			line = keyLine(b, bad.Action)
+			line = lineOf(b, "keys", bad.Action)
 		}
 		return s, &SettingsError{path, line, err, "mend that line, or leave it out; without the screen keys don't matter: earshot --plain"}
 	}
@@ -136,15 +139,19 @@ func parseSettings(path string, b []byte, checkKeys func(Keys) error) (Settings,
 		first := unknown.Errors[0]
 		e.Line, _ = first.Position()
 		e.Err = fmt.Errorf("there is no setting %s", strings.Join(first.Key(), "."))
-		e.Remedy = "leave it out; there are: typing, and bell, desktop and quiet in [notify], and actions in [keys]"
+		e.Remedy = "leave it out; there are: typing, keep, and bell, desktop and quiet in [notify], and actions in [keys]"
 	} else if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
 		e.Line, _ = bad.Position()
+	} else if errors.Is(err, errKeep) { // of a number go-toml doesn't say where it is
+		e.Line = lineOf(b, "keep")
+	} else if errors.Is(err, errHours) {
+		e.Line = lineOf(b, "notify", "quiet")
 	}
 	return s, e
 }
 
-// keyLine returns on which line the keys of an action stand; 0 when it isn't found.
-func keyLine(b []byte, action string) int {
+// lineOf returns on which line a setting stands; 0 when it isn't found.
+func lineOf(b []byte, setting ...string) int {
 	var p unstable.Parser
 	p.Reset(b)
 	var table []string
@@ -161,7 +168,7 @@ func keyLine(b []byte, action string) int {
 		}
 		if e.Kind == unstable.Table {
 			table = name
-		} else if slices.Equal(slices.Concat(table, name), []string{"keys", action}) {
+		} else if slices.Equal(slices.Concat(table, name), setting) {
 			return line
 		}
 	}
