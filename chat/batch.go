@@ -47,6 +47,11 @@ func (n *Node) write(d []byte, to netip.AddrPort) {
 		return
 	}
 	w := &n.batch
+	if n.core.alone { // what looks at it on this machine may take a batch for one datagram
+		n.writeBatch()
+		n.writeOne(d, to)
+		return
+	}
 	if len(w.b) > 0 && !w.fits(d, to) {
 		n.writeBatch()
 	}

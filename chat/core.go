@@ -54,7 +54,7 @@ type Stats struct {
 }
 
 // capabilities is what this version understands (SPEC §6).
-const capabilities = wire.CanDecline
+const capabilities = wire.CanDecline | wire.SmallFragments
 
 // core is a node without socket, clock, lock or goroutine: its owner brings
 // datagrams and the time, and comes back at timers.next. SPEC.md holds its rules.
@@ -92,6 +92,7 @@ type core struct {
 	corked   []*link            // with messages that wait for it
 	stats    Stats
 	scratch  session.Scratch
+	alone    bool // the datagram goes to the system by itself
 	packet   [wire.MaxDatagram]byte
 	notices  notices
 	closing  bool

@@ -25,6 +25,7 @@ const (
 	Said                        // another node of ours has said Text to the person, or in Room
 	Declined                    // the person hasn't taken message ID for Reason; it stays queued
 	Named                       // a node that speaks for the person calls them so from now on (SPEC §8)
+	Failed                      // message ID won't reach the person; Failure says why
 )
 
 // Event is something that happened. It is flat so that it costs no allocation.
@@ -43,7 +44,17 @@ type Event struct {
 	Clock    uint64         // Message, Said in a room: where it stands among the others (SPEC §13.6)
 	Kept     int64          // Message, Said: its number in the Store, from where it comes; 0: from the network
 	Reason   Reason         // Declined
+	Failure  Failure        // Failed
 }
+
+// Failure says why a message was given up. It is kept in stores: values are never reused.
+type Failure uint8
+
+// Reasons to give a message up.
+const (
+	NotInTime     Failure = iota // it waited too long
+	TooBigForPath                // the path carries no fragment of its size, and the peer takes no parts of one (SPEC §7.20)
+)
 
 // Person is somebody proven by a handshake.
 type Person struct {

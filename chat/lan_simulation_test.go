@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"earshot/chat/wire"
 	"earshot/discovery/lantest"
 )
 
@@ -66,6 +67,9 @@ func newLANWorld(t *testing.T, seed uint64) *lanWorld {
 		defer lw.mu.Unlock()
 		lw.now = time.Now()
 		lw.tell("%s -> %s %d bytes type %d", d.Src, d.Dst, len(d.Data), d.Data[0])
+		if most := lw.most[[2]netip.Addr{d.Src.Addr(), d.Dst.Addr()}]; most != 0 && len(d.Data) > most {
+			return false
+		}
 		if lw.recorded = append(lw.recorded, d); len(lw.recorded) > 64 {
 			lw.recorded = lw.recorded[1:]
 		}
@@ -334,6 +338,10 @@ func (lw *lanWorld) trouble(r *rand.Rand, from, to *machine) {
 			b[0] = byte(r.IntN(8))
 			lw.link.Inject(lantest.Datagram{Src: from.at()[0], Dst: to.at()[0], Data: b})
 		}
+	case 7: // the path carries less, or more again
+		lw.mu.Lock()
+		lw.most[[2]netip.Addr{from.addr.Addr(), to.addr.Addr()}] = r.IntN(2) * (wire.HelloSize + r.IntN(wire.MaxDatagram-wire.HelloSize))
+		lw.mu.Unlock()
 	case 4, 5: // a crash, soon, in the middle of something
 		lw.mu.Lock()
 		from.doom = 1 + r.IntN(20)

@@ -24,7 +24,8 @@ type link struct {
 	capabilities wire.Capabilities // of the peer's node
 	binding      [32]byte          // hash of the handshake
 	told         *peerState        // nil: nothing yet
-	initiator    bool              // we opened it
+	state        stateTold
+	initiator    bool // we opened it
 	born         time.Time
 	renew        time.Time // when to ask for its successor
 	unproven     *unproven // until the peer shows that it has our last handshake message
@@ -68,6 +69,12 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 		l.unproven = &unproven{final: final, again: now.Add(backoff(0)), tries: 1}
 	}
 	l.timer.run = l.fire
+	if l.capabilities.Has(wire.SmallFragments) {
+		s.Divide()
+	}
+	if p.pathSize != 0 {
+		s.StartPath(now, p.pathSize)
+	}
 	if c.weakReplay {
 		s.WeakenReplay()
 	}
@@ -277,11 +284,16 @@ func (l *link) flush(now time.Time) {
 		p.unpark(now)
 	}
 	l.weigh(now, waits)
+	if l.session.Stuck(now) {
+		p.shed(now, l)
+		return
+	}
 	l.send(now)
 }
 
 // send sends all that is due.
 func (l *link) send(now time.Time) {
+	l.retell()
 	for {
 		limit := wire.MaxDatagram
 		if l.session.Checking() {
@@ -292,8 +304,11 @@ func (l *link) send(now time.Time) {
 			break
 		}
 		l.budget -= len(b)
+		l.core.alone = l.session.Alone()
 		l.core.out(b, l.addr)
+		l.core.alone = false
 	}
+	l.person.pathSize = l.session.PathSize()
 	l.schedule(now)
 }
 

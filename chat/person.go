@@ -34,6 +34,7 @@ type person struct {
 	unreachable bool
 	retry       timer   // when to send again what was declined for a while
 	retries     uint    // how often it was, since something was delivered
+	pathSize    int     // of the session that sent last; 0: none did
 	released    [8]byte // instance of the session that was given up last
 	met         bool    // the owner is told of them
 	named       bool    // by a node that speaks for them (SPEC §8.1)
@@ -103,7 +104,10 @@ func (p *person) push(now time.Time, m session.Message) {
 		p.redial(now)
 		return
 	}
-	switch l.session.Push(m); {
+	if !l.push(now, m) {
+		return
+	}
+	switch {
 	case p.core.corking && l.session.Corks():
 		p.core.cork(l)
 	case !l.session.Holds(now):
@@ -130,7 +134,7 @@ func (p *person) resume(now time.Time) {
 		s.retire(now, l)
 	}
 	for _, m := range p.waiting {
-		l.session.Push(m)
+		l.push(now, m)
 	}
 	p.waiting = nil
 	p.schedule()

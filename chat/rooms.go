@@ -182,6 +182,13 @@ func (c *core) tellAll(now time.Time) {
 	}
 }
 
+// stateTold is how our rooms were told over a link.
+type stateTold struct {
+	size  int // bytes
+	most  int // that the path carried
+	short bool
+}
+
 // tell tells the peer which rooms we are in (SPEC §13.2).
 func (l *link) tell() {
 	c := l.core
@@ -200,11 +207,32 @@ func (l *link) tell() {
 		}
 	}
 	c.random.Shuffle(len(s.Tags), func(i, j int) { s.Tags[i], s.Tags[j] = s.Tags[j], s.Tags[i] })
-	state, err := wire.MarshalRoomState(&s)
+	l.state = stateTold{most: l.session.CarriesState()}
+	state := mustMarshal(&s)
+	for last := len(s.Open) - 1; len(state) > l.state.most && last >= 0; last-- {
+		if s.Open[last] != room.Here {
+			s.Open = slices.Delete(s.Open, last, last+1)
+			state, l.state.short = mustMarshal(&s), true
+		}
+	}
+	l.state.size = len(state)
+	l.session.Tell(state)
+}
+
+func mustMarshal(s *wire.RoomState) []byte {
+	state, err := wire.MarshalRoomState(s)
 	if err != nil {
 		panic(err) // join keeps it short
 	}
-	l.session.Tell(state)
+	return state
+}
+
+// retell tells our rooms again where the path turns out to carry less or more of them.
+func (l *link) retell() {
+	most := l.session.CarriesState()
+	if s := l.state; s.size > most && l.session.Telling() || s.short && most > s.most {
+		l.tell()
+	}
 }
 
 func (c *core) randomBytes(n int) []byte {

@@ -127,8 +127,9 @@ func (p *person) unpark(now time.Time) {
 			if s := p.speaking(); l.session.Telling() || s != nil && s != l {
 				break // for a moment
 			}
-			l.session.Push(m.Message)
-			l.send(now)
+			if l.push(now, m.Message) {
+				l.send(now)
+			}
 		} else if !p.in(m.Room) && m.maybe {
 			p.exclude(now, m)
 		} else if !p.in(m.Room) {

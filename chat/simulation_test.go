@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"earshot/chat/wire"
 )
 
 var (
@@ -161,6 +163,7 @@ func (w *world) conversation(f faults) {
 	for i := range nodes {
 		n := w.node(string(rune('a' + i)))
 		n.faults = f
+		n.old = r.IntN(4) == 0
 		n.start()
 	}
 	for _, n := range w.nodes {
@@ -233,6 +236,8 @@ func (w *world) trouble(from, to *simNode) {
 		}
 	case 6: // the clock jumps, as when a laptop sleeps
 		w.now = w.now.Add(time.Duration(r.Int64N(int64(time.Hour))))
+	case 8: // the path carries less, or more again
+		w.most[[2]netip.Addr{from.addr.Addr(), to.addr.Addr()}] = r.IntN(2) * (wire.HelloSize + r.IntN(wire.MaxDatagram-wire.HelloSize))
 	case 7: // everything on its way comes again, later
 		for _, f := range slices.Clone(w.queue) {
 			w.counter++

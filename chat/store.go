@@ -38,6 +38,8 @@ type Store interface {
 	// Redeliver returns what the person has declined for NotInRoom in one of these rooms, or with no
 	// rooms for another reason, in the order it was said, and makes it this node's to send.
 	Redeliver(to Key, rooms []string) ([]Saying, error)
+	// Fail notes that a message of this node's is given up for one person. Nobody sends it any more.
+	Fail(to Key, id MessageID, why Failure) error
 	// Spoke reports whether something was said here in a room since then.
 	Spoke(room string, since time.Time) bool
 	// Tail returns the latest messages of a room since then, in order, at most 1000.

@@ -32,6 +32,7 @@ type world struct {
 	delay   time.Duration // each way, and up to jitter more
 	jitter  time.Duration
 	cut     map[[2]netip.Addr]bool // one-way
+	most    map[[2]netip.Addr]int  // bytes of a datagram that pass, one-way
 	story   *strings.Builder       // nil: not told
 	counter int
 	recent  [64][]byte      // datagrams of late, as they were sent
@@ -78,6 +79,7 @@ type simNode struct {
 	events    []Event                  // all but messages and deliveries
 	starving  bool                     // takes no events
 	closed    bool                     // not running
+	old       bool                     // of the first version: it takes no parts
 	doom      int                      // crashes at the doom-th write or datagram from now; 0: does not
 	back      time.Time                // when it runs again after a crash
 	faults    faults
@@ -104,7 +106,7 @@ type reporter interface {
 func newWorld(t reporter, seed uint64) *world {
 	return &world{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: simBegin, delay: 200 * time.Microsecond,
-		cut: map[[2]netip.Addr]bool{}, opened: map[string]bool{},
+		cut: map[[2]netip.Addr]bool{}, most: map[[2]netip.Addr]int{}, opened: map[string]bool{},
 	}
 }
 
@@ -154,6 +156,9 @@ func (n *simNode) start() {
 	n.core, n.closed = c, false
 	n.disk.disown()
 	n.disk.reopen()
+	if n.old {
+		n.introducesWith(0)
+	}
 	c.careless = n.faults.careless
 	for _, m := range n.rooms {
 		if err := c.join(n.w.now, m); err != nil {
@@ -203,7 +208,8 @@ func (n *simNode) send(b []byte, to netip.AddrPort) {
 	if n.strikes() {
 		return
 	}
-	if w.cut[[2]netip.Addr{n.addr.Addr(), to.Addr()}] || w.rng.Float64() < w.loss {
+	way := [2]netip.Addr{n.addr.Addr(), to.Addr()}
+	if most := w.most[way]; w.cut[way] || most != 0 && len(b) > most || w.rng.Float64() < w.loss {
 		w.tell("%s -> %s lost %d bytes type %d", n.name, to, len(b), b[0])
 		return
 	}
@@ -415,7 +421,7 @@ func (w *world) check() {
 	w.t.Helper()
 	for _, from := range w.nodes {
 		for _, to := range w.nodes {
-			said, heard := from.disk.said[to.id.Key()], to.disk.heard[from.id.Key()]
+			said, heard := from.disk.without(to), to.disk.heardFrom(from)
 			if slices.Equal(said, heard) {
 				continue
 			}
@@ -457,6 +463,7 @@ type disk struct {
 type contents struct {
 	outbox []Saying
 	said   map[Key][]string
+	failed map[Key][]string // of those
 	heard  map[Key][]string
 	ids    map[authored]bool // heard between two
 
@@ -468,7 +475,7 @@ type contents struct {
 
 func newContents() *contents {
 	return &contents{
-		heard: map[Key][]string{}, ids: map[authored]bool{}, said: map[Key][]string{}, lines: map[authored]*line{},
+		heard: map[Key][]string{}, ids: map[authored]bool{}, said: map[Key][]string{}, failed: map[Key][]string{}, lines: map[authored]*line{},
 		owner: map[ownKey]*simNode{}, declined: map[ownKey]Reason{},
 	}
 }
@@ -540,6 +547,50 @@ func (d *disk) writes(f func()) error {
 	}
 	f()
 	return nil
+}
+
+// without is what was said to somebody and hasn't failed.
+func (d *disk) without(to *simNode) (all []string) {
+	key := to.id.Key()
+	if len(d.failed[key]) == 0 {
+		return d.said[key]
+	}
+	for _, text := range d.said[key] {
+		if !slices.Contains(d.failed[key], text) {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// heardFrom is what was heard from somebody, without what they believe to have failed.
+func (d *disk) heardFrom(from *simNode) (all []string) {
+	failed := from.disk.failed[d.node.id.Key()]
+	if len(failed) == 0 {
+		return d.heard[from.id.Key()]
+	}
+	for _, text := range d.heard[from.id.Key()] {
+		if !slices.Contains(failed, text) {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+func (d *disk) Fail(to Key, id MessageID, why Failure) error {
+	i := slices.IndexFunc(d.outbox, func(s Saying) bool { return s.ID == id && s.To == to })
+	if i < 0 {
+		d.node.w.t.Errorf("%s: message %v fails that isn't waiting", d.node.name, id)
+		return nil
+	}
+	text := d.outbox[i].Text
+	return d.writes(func() {
+		d.outbox = slices.Delete(d.outbox, i, i+1)
+		d.failed[to] = append(d.failed[to], text)
+		if d.real != nil {
+			d.agree("fails", nil, nil, d.real.Fail(to, id, why))
+		}
+	})
 }
 
 func (d *disk) Waits(to Key) bool {
@@ -626,7 +677,10 @@ func (d *disk) inOrder(from Person) {
 		if n.id.Key() != from.Key {
 			continue
 		}
-		heard, said := d.heard[from.Key], n.disk.said[me]
+		heard, said := d.heardFrom(n), n.disk.without(d.node)
+		if len(heard) == 0 {
+			continue
+		}
 		if last := len(heard) - 1; last >= len(said) || said[last] != heard[last] {
 			w.t.Errorf("%s heard %q from %s out of order, twice or unsaid", d.node.name, short(heard[last]), n.name)
 		}

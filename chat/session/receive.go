@@ -18,7 +18,29 @@ type segment struct {
 	count uint8  // fragments of the message; 0: not its first fragment
 	form  uint8
 	data  string
+	parts *parts // nil: all of it is here
 }
+
+// parts is what has arrived of something that comes in parts (SPEC §7.19).
+type parts struct {
+	whole []byte
+	have  uint16 // bit i: its block i
+}
+
+// take takes a part, and reports whether that completes the whole.
+func (p *parts) take(f *wire.Frame) (complete bool, err error) {
+	at := int(f.Block) * wire.PartUnit
+	switch end := at + len(f.Data); {
+	case int(f.Whole) != len(p.whole), end > len(p.whole), len(f.Data)%wire.PartUnit != 0 && end != len(p.whole):
+		return false, ErrMalformed
+	}
+	copy(p.whole[at:], f.Data)
+	p.have |= (1<<blocks(len(f.Data)) - 1) << f.Block
+	return p.have == 1<<blocks(len(p.whole))-1, nil
+}
+
+// blocks is how many blocks n bytes take.
+func blocks(n int) int { return (n + wire.PartUnit - 1) / wire.PartUnit }
 
 // segmentSize is what a segment costs beside its text.
 const segmentSize = 80
@@ -57,7 +79,9 @@ func (r *receiver) fragment(f *wire.Frame) error {
 		return ErrMalformed
 	case f.Form > wire.FormRoom, f.Count == 1:
 		return ErrMalformed
-	case starts && (len(f.ID) != 16 || f.Count > MaxFragments+f.Form):
+	case starts && (len(f.ID) != 16 || f.Count > MaxFragments+f.Form || f.Block != 0):
+		return ErrMalformed
+	case f.Whole > FragmentSize, f.Whole == 0 && f.Block != 0, f.Block >= FragmentSize/wire.PartUnit:
 		return ErrMalformed
 	case f.Seq < r.next || f.Seq >= r.next+Window:
 		return nil
@@ -66,22 +90,40 @@ func (r *receiver) fragment(f *wire.Frame) error {
 	for at > 0 && r.held[at-1].seq >= f.Seq {
 		at--
 	}
-	if at < len(r.held) && r.held[at].seq == f.Seq {
+	if at == len(r.held) || r.held[at].seq != f.Seq {
+		g := segment{seq: f.Seq}
+		if f.Whole != 0 {
+			g.parts = &parts{whole: make([]byte, f.Whole)}
+			if _, err := g.parts.take(f); err != nil {
+				return err
+			}
+			r.size += int(f.Whole)
+		} else {
+			g.data = string(f.Data)
+			r.size += len(g.data)
+		}
+		r.size += segmentSize
+		r.held = slices.Insert(r.held, at, g)
+	} else if g := &r.held[at]; g.parts == nil {
 		return nil
+	} else if f.Whole == 0 { // the path carries it now
+		r.size += len(f.Data) - len(g.parts.whole)
+		g.data, g.parts = string(f.Data), nil
+	} else if complete, err := g.parts.take(f); err != nil {
+		return err
+	} else if complete {
+		g.data, g.parts = string(g.parts.whole), nil
 	}
-	g := segment{seq: f.Seq, data: string(f.Data)}
-	if starts {
+	if g := &r.held[at]; starts {
 		g.id, g.sent, g.count, g.form = [16]byte(f.ID), f.Sent, max(1, f.Count), f.Form
 	}
-	r.held = slices.Insert(r.held, at, g)
-	r.size += segmentSize + len(g.data)
 	return nil
 }
 
 // peek returns the next message in order when all of it is here, taking in the
 // fragments before its last. The last is left to advance.
 func (r *receiver) peek() (m Message, ok bool, err error) {
-	for len(r.held) > 0 && r.held[0].seq == r.next {
+	for len(r.held) > 0 && r.held[0].seq == r.next && r.held[0].parts == nil {
 		g := &r.held[0]
 		if (g.count != 0) == r.assembling {
 			return m, false, ErrMalformed // a first fragment amid another message, or a later one of none
@@ -161,7 +203,9 @@ func (r *receiver) ack(first uint64) wire.Frame {
 		arrived(seq)
 	}
 	for i := range r.held {
-		arrived(r.held[i].seq)
+		if r.held[i].parts == nil {
+			arrived(r.held[i].seq)
+		}
 	}
 	return a
 }
@@ -170,7 +214,7 @@ func (r *receiver) ack(first uint64) wire.Frame {
 func (r *receiver) acknowledge(w *Scratch) {
 	first := r.next
 	for _, d := range r.declines {
-		if w.plain.Len()+declinedSize+controlSize > w.room {
+		if w.plain.Len()+declinedSize+controlSize > min(w.room, leastRoom) {
 			first = d.last
 			break
 		}

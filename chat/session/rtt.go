@@ -27,9 +27,13 @@ func (r *rtt) sample(d time.Duration) {
 
 // timeout is how long to wait for an answer before sending again.
 func (r *rtt) timeout() time.Duration {
-	rto := InitialRTO
-	if r.smoothed > 0 {
-		rto = max(MinRTO, r.smoothed+4*r.deviation)
+	return min(r.interval()<<min(r.backoff, 16), MaxRTO)
+}
+
+// interval is the timeout before it doubles.
+func (r *rtt) interval() time.Duration {
+	if r.smoothed == 0 {
+		return InitialRTO
 	}
-	return min(rto<<min(r.backoff, 16), MaxRTO)
+	return max(MinRTO, r.smoothed+4*r.deviation)
 }

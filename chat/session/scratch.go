@@ -12,6 +12,7 @@ type Scratch struct {
 	frame    wire.Frame
 	text     []byte
 	room     int // for frames in the datagram being made
+	most     int // for a frame that the peer takes only whole
 	before   before
 	datagram [wire.MaxDatagram]byte
 }

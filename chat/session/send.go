@@ -14,6 +14,7 @@ const (
 	reordering  = 3                // datagrams that may pass a fragment before it counts as lost (RFC 9002 §6.1.1)
 	granularity = time.Millisecond // the least time that one may (RFC 9002 §6.1.2)
 	frameHead   = 48               // the most that a message frame adds to its text
+	partHead    = frameHead + 8    // the same of a part
 
 	holdFrom = 4                // fragments in flight from which on small ones wait for company
 	holdFor  = time.Millisecond // how long at most
@@ -37,7 +38,9 @@ type outgoing struct {
 type fragment struct {
 	message  uint64 // which message, counted over the session's life
 	from, to int    // which bytes of its text
+	part     int    // bytes of these already sent, while it goes in parts
 	counter  uint64 // of the datagram that carried it last
+	size     int    // of that datagram
 	sent     time.Time
 	again    bool // once taken for lost: gives no measurement (Karn)
 	sacked   bool // has arrived, but not everything before it is accepted
@@ -66,6 +69,8 @@ type sender struct {
 	suspect time.Time // when to look again at what was passed by; zero: nothing was
 	timer   time.Time // when to take what is unanswered for lost; zero: nothing is
 	done    deque.Deque[Receipt]
+	path    path
+	divides bool // the peer takes fragments in parts
 }
 
 func (s *sender) push(m Message) {
@@ -125,7 +130,7 @@ func (s *sender) may(now time.Time) bool {
 		s.pacer.until = time.Time{}
 		return false
 	}
-	return s.pacer.may(now, s.rtt.smoothed, s.window)
+	return s.pacer.may(now, s.rtt.smoothed, s.spread())
 }
 
 // ready reports whether fill is to send something now.
@@ -134,18 +139,20 @@ func (s *sender) ready(now time.Time) bool { return s.waiting() && !s.hold(now) 
 // fill adds to w what may be sent now and fits, lost fragments first, and reports
 // whether it added something. Counter is that of the datagram being filled.
 func (s *sender) fill(now time.Time, w *Scratch, counter uint64) (added bool) {
+	first := s.flight.Len() // fragment that this datagram carries
 	for i := 0; s.losses > 0 && s.flying < s.window; i++ {
 		f := s.flight.At(i)
 		if !f.lost {
 			continue
 		}
-		if !s.write(w, f, s.first()+uint64(i)) {
+		some, whole := s.write(w, f, s.first()+uint64(i))
+		if added = added || some; whole {
+			s.flies(f, now, counter)
+			first = min(first, i)
+		} else {
+			s.sized(w, first, counter)
 			return added
 		}
-		f.lost, f.sent, f.counter = false, now, counter
-		s.losses--
-		s.flying++
-		added = true
 	}
 	for s.cut < s.queue.Len() && s.flying < s.window && s.flight.Len() < Window {
 		m := s.queue.At(s.cut)
@@ -153,9 +160,11 @@ func (s *sender) fill(now time.Time, w *Scratch, counter uint64) (added bool) {
 			message: s.base + uint64(s.cut), from: s.off, to: min(s.off+FragmentSize, len(m.Text)),
 			counter: counter, sent: now,
 		}
-		if !s.write(w, &f, s.next) {
-			return added
+		some, whole := s.write(w, &f, s.next)
+		if !some {
+			break
 		}
+		added = true
 		if f.from == 0 {
 			m.firstSent = now
 		}
@@ -165,24 +174,63 @@ func (s *sender) fill(now time.Time, w *Scratch, counter uint64) (added bool) {
 			m.last = s.next
 			s.cut, s.off = s.cut+1, 0
 		}
-		s.flight.Push(f)
 		s.next++
+		if !whole { // the rest goes before anything else
+			f.lost = true
+			s.losses++
+			s.flight.Push(f)
+			break
+		}
+		s.flight.Push(f)
 		s.flying++
-		added = true
 	}
+	s.sized(w, first, counter)
 	return added
 }
 
-// write adds fragment f, whose number is seq, to w if there is room.
-func (s *sender) write(w *Scratch, f *fragment, seq uint64) bool {
-	if w.plain.Len()+frameHead+f.to-f.from > w.room {
-		return false
+// flies notes that all of fragment f, which was to be sent again, is on its way.
+func (s *sender) flies(f *fragment, now time.Time, counter uint64) {
+	f.lost, f.sent, f.counter, f.part = false, now, counter, 0
+	s.losses--
+	s.flying++
+}
+
+// sized notes the size of the datagram in w with the fragments that it carries, of which first is the first.
+func (s *sender) sized(w *Scratch, first int, counter uint64) {
+	size := w.plain.Len() + wire.SealedHeader + wire.Tag
+	for i := first; i < s.flight.Len(); i++ {
+		if f := s.flight.At(i); f.counter == counter {
+			f.size = size
+		}
+	}
+}
+
+// write adds fragment f, whose number is seq, to w if there is room: some of it, where the peer takes parts
+// and the path carries no more.
+func (s *sender) write(w *Scratch, f *fragment, seq uint64) (some, whole bool) {
+	from, room := f.from+f.part, w.room-w.plain.Len()
+	to := f.to
+	if from != f.from || to-from+frameHead > room {
+		switch path := s.path.size - wire.SealedHeader - wire.Tag; {
+		case from == f.from && to-from+frameHead <= path:
+			return false, false // the next datagram carries it whole
+		case s.divides:
+			if to = from + wholeUnits(to-from, room-partHead); to <= from {
+				return false, false
+			}
+			f.part = to - f.from
+		case w.plain.Len() > 0 || to-from+frameHead > w.most:
+			return false, false
+		}
 	}
 	m := s.queue.At(int(f.message - s.base))
 	out := &w.frame
-	w.text = append(w.text[:0], m.Text[f.from:f.to]...)
+	w.text = append(w.text[:0], m.Text[from:to]...)
 	*out = wire.Frame{Type: wire.FrameMessage, Seq: seq, Data: w.text}
-	if f.from == 0 {
+	if to-from < f.to-f.from {
+		out.Block, out.Whole = uint8((from-f.from)/wire.PartUnit), uint16(f.to-f.from)
+	}
+	if from == 0 {
 		out.ID = m.ID[:]
 		out.Sent = uint64(m.Sent.UnixMilli())
 		out.Form = m.Form
@@ -192,7 +240,15 @@ func (s *sender) write(w *Scratch, f *fragment, seq uint64) bool {
 	}
 	w.before.shorten(out)
 	wire.AppendFrame(&w.plain, out)
-	return true
+	return true, to == f.to
+}
+
+// wholeUnits is how many of the n bytes left of something go in a part for which there is room.
+func wholeUnits(n, room int) int {
+	if n <= room {
+		return n
+	}
+	return room / wire.PartUnit * wire.PartUnit
 }
 
 // ack takes an acknowledgement (SPEC §7).
@@ -236,6 +292,7 @@ func (s *sender) ack(now time.Time, a *wire.Frame) error {
 	s.timer = time.Time{}
 	s.known = max(s.known, news.highest)
 	s.passed(now)
+	s.path.suspect(now, missedPassed)
 	return nil
 }
 
@@ -282,6 +339,12 @@ func (s *sender) arrived(f *fragment, n *news) {
 		return
 	}
 	n.any = true
+	if !f.lost {
+		s.path.arrived(f.size)
+		if f.to-f.from > s.path.size && !s.divides { // it went whole, or it wouldn't have arrived
+			s.path.grown(f.to - f.from)
+		}
+	}
 	n.highest = max(n.highest, f.counter)
 	if !f.again && f.sent.After(n.measured) {
 		n.measured = f.sent
@@ -311,10 +374,24 @@ func (s *sender) lose(now time.Time, f *fragment) {
 		s.slow = s.window
 		s.reduced = now
 	}
-	f.lost, f.again = true, true
+	f.lost, f.again, f.part = true, true, 0
 	s.losses++
 	s.flying--
+	s.path.lost(f.counter, f.size)
 }
+
+// shrunk takes for lost what went in datagrams larger than the path carries.
+func (s *sender) shrunk(now time.Time) {
+	for i := range s.flight.Len() {
+		if f := s.flight.At(i); f.size > s.path.size && !f.sacked && !f.lost {
+			s.lose(now, f)
+		}
+	}
+	s.rtt.backoff = 0
+}
+
+// spread is how many datagrams a full window takes, of one fragment each or of a part.
+func (s *sender) spread() int { return s.window * (1 + FragmentSize/s.path.size) }
 
 // expired reports whether the timer has run out, and then takes all that is
 // unanswered for lost. When all has arrived and the peer only can't accept it yet,
@@ -336,9 +413,10 @@ func (s *sender) expired(now time.Time) bool {
 	}
 	if s.losses == 0 && s.flight.Len() > 0 {
 		f := s.flight.At(0)
-		f.sacked, f.lost, f.again = false, true, true
+		f.sacked, f.lost, f.again, f.part = false, true, true, 0
 		s.losses++
 	}
+	s.path.suspect(now, missedTimeouts)
 	return true
 }
 

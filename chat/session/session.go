@@ -86,6 +86,21 @@ type Session struct {
 
 	version, took uint64 // of our state; of the peer's latest
 	state, news   []byte // ours; the peer's, until it is taken
+	tell          tell
+	arriving      *arriving // a state of the peer's that comes in parts; nil: none
+}
+
+// tell is how the state was told last.
+type tell struct {
+	part    int    // bytes of it already sent, while it goes in parts
+	counter uint64 // of the datagram that had all of it
+	size    int    // of that datagram; 0: there was none
+}
+
+// arriving is a state of which parts are here.
+type arriving struct {
+	version uint64
+	parts
 }
 
 // New makes a session from the keys of a handshake that ended at now. Local is the
@@ -95,6 +110,7 @@ func New(now time.Time, sendKey, recvKey [32]byte, local, remote uint32) *Sessio
 	s.sealer, s.opener = mustAEAD(sendKey), mustAEAD(recvKey)
 	s.send.window = startWindow
 	s.send.next, s.recv.next = 1, 1
+	s.send.path.size = wire.MaxDatagram
 	return s
 }
 
@@ -188,14 +204,15 @@ func (s *Session) frame(now time.Time, f *wire.Frame, full bool) error {
 	case wire.FrameChecked:
 		if s.checking && f.Seq == s.token {
 			s.checking, s.checkDue = false, false
+		} else if f.Seq&probeToken != 0 {
+			s.send.path.passes(f.Seq)
 		}
 	case wire.FrameRooms:
-		if s.toldDue = true; f.Seq > s.took {
-			s.took, s.news = f.Seq, bytes.Clone(f.Data)
-		}
+		return s.rooms(f)
 	case wire.FrameTold:
 		if s.telling && f.Seq == s.version {
 			s.telling, s.tellDue, s.state = false, false, nil
+			s.send.path.arrived(s.tell.size)
 		}
 	case wire.FrameTyping:
 		s.peerTyping = true
@@ -212,6 +229,31 @@ func (s *Session) frame(now time.Time, f *wire.Frame, full bool) error {
 		s.byeDue = !s.closing // answered once for each
 	}
 	return nil
+}
+
+// rooms takes a state of the peer's, or a part of it.
+func (s *Session) rooms(f *wire.Frame) error {
+	switch {
+	case f.Whole > wire.MaxState, f.Block > wire.MaxState/wire.PartUnit:
+		return ErrMalformed
+	case f.Seq <= s.took:
+		s.toldDue = true
+		return nil
+	case f.Whole == 0:
+		s.took, s.news = f.Seq, bytes.Clone(f.Data)
+		s.toldDue, s.arriving = true, nil
+		return nil
+	case s.arriving == nil || f.Seq > s.arriving.version:
+		s.arriving = &arriving{f.Seq, parts{whole: make([]byte, f.Whole)}}
+	case f.Seq < s.arriving.version:
+		return nil
+	}
+	complete, err := s.arriving.take(f)
+	if complete {
+		s.took, s.news = f.Seq, s.arriving.whole
+		s.toldDue, s.arriving = true, nil
+	}
+	return err
 }
 
 // Holds reports whether what was pushed waits for company, so that there is no need to
@@ -268,7 +310,61 @@ func (s *Session) Version() uint64 { return s.version }
 // Version, instead of any told before (SPEC §13.2). Telling is true until the peer has taken it.
 func (s *Session) Tell(state []byte) {
 	s.version++
-	s.state, s.telling, s.tellDue = state, true, true
+	s.state, s.telling, s.tellDue, s.tell = state, true, true, tell{}
+}
+
+// Divide lets fragments and states go in parts where the path carries no more: the peer takes these.
+func (s *Session) Divide() { s.send.divides = true }
+
+// PathSize is the size of the largest datagram that the path to the peer carries, as far as is known.
+func (s *Session) PathSize() int { return s.send.path.size }
+
+// StartPath begins with a PathSize that was found before.
+func (s *Session) StartPath(now time.Time, size int) {
+	p := &s.send.path
+	if size < p.size {
+		p.search = &search{before: p.round, next: now}
+		p.size = max(size, leastSize)
+	}
+}
+
+// Alone reports whether datagrams to this peer should go to the system one by one: what it may send in one
+// piece must not be larger than what the path carries.
+func (s *Session) Alone() bool { return s.send.path.search != nil }
+
+// Carries reports whether a message of n bytes can reach the peer.
+func (s *Session) Carries(n int) bool {
+	return s.send.divides || min(n, FragmentSize)+frameHead <= s.send.path.size-wire.SealedHeader-wire.Tag
+}
+
+// CarriesState is how many bytes a state may have to reach the peer.
+func (s *Session) CarriesState() int {
+	if s.send.divides {
+		return wire.MaxState
+	}
+	return min(wire.MaxState, s.send.path.size-wire.SealedHeader-wire.Tag-frameHead)
+}
+
+// TooBig reports whether a message of n bytes can't reach the peer beyond doubt.
+func (s *Session) TooBig(now time.Time, n int) bool {
+	return s.send.path.search != nil && !s.Carries(n) && s.send.path.certain(now)
+}
+
+// Stuck reports whether a message pushed can't reach the peer beyond doubt, and keeps what comes after it
+// from being taken.
+func (s *Session) Stuck(now time.Time) bool { return s.send.path.certain(now) && s.oversize() }
+
+// oversize reports whether some message doesn't fit the path.
+func (s *Session) oversize() bool {
+	if s.send.divides || s.send.path.size == wire.MaxDatagram {
+		return false
+	}
+	for i := range s.send.queue.Len() {
+		if !s.Carries(len(s.send.queue.At(i).Text)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Telling reports whether the state told last may not be known to the peer.
@@ -352,7 +448,7 @@ func (s *Session) arm(now time.Time) {
 // Wake is when Next must be asked again if nothing happens before; zero: never.
 func (s *Session) Wake() time.Time {
 	at := s.send.timer
-	for _, t := range [...]time.Time{s.send.held, s.send.suspect, s.send.pacer.until, s.ackBy} {
+	for _, t := range [...]time.Time{s.send.held, s.send.suspect, s.send.pacer.until, s.ackBy, s.send.path.wake()} {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
 			at = t
 		}
@@ -364,6 +460,9 @@ const (
 	controlSize  = 98 // the most that all frames but messages, rooms and declined take together
 	declinedSize = 34 // the most that a declined frame takes
 )
+
+// checkHead is what a check adds to its padding, which has a length of two bytes.
+const checkHead = 17
 
 // leastLimit is the smallest limit of Next that has room for all but messages.
 const leastLimit = wire.SealedHeader + wire.Tag + controlSize
@@ -379,8 +478,11 @@ func (s *Session) Next(now time.Time, w *Scratch, limit int) []byte {
 	if s.send.expired(now) {
 		s.pingDue = s.pingDue || s.pinged
 		s.checkDue = s.checkDue || s.checking
-		s.tellDue = s.tellDue || s.telling
 		s.byeDue = s.byeDue || s.closing && !s.peerLeft
+		if s.telling {
+			s.tellAgain()
+			s.send.path.suspect(now, missedTimeouts)
+		}
 	}
 	if limit < leastLimit {
 		s.send.held, s.send.pacer.until, s.ackBy = time.Time{}, time.Time{}, time.Time{}
@@ -391,10 +493,16 @@ func (s *Session) Next(now time.Time, w *Scratch, limit int) []byte {
 		s.arm(now)
 		return nil
 	}
+	if limit >= wire.MaxDatagram && s.send.path.search != nil && !s.closing {
+		if d := s.probe(now, w); d != nil {
+			return d
+		}
+	}
 	s.send.pacer.until = time.Time{}
 	w.plain.Reset()
 	w.before = before{}
-	w.room = min(limit, wire.MaxDatagram) - wire.SealedHeader - wire.Tag
+	w.most = min(limit, wire.MaxDatagram) - wire.SealedHeader - wire.Tag
+	w.room = min(limit, s.send.path.size) - wire.SealedHeader - wire.Tag
 	eliciting := false
 	if !s.ackBy.IsZero() {
 		due := s.unacked >= ackEvery || !now.Before(s.ackBy)
@@ -432,17 +540,17 @@ func (s *Session) Next(now time.Time, w *Scratch, limit int) []byte {
 		s.notedDue = false
 		w.control(wire.FrameNoted, s.noted)
 	}
-	if s.tellDue && w.plain.Len()+frameHead+len(s.state) <= w.room {
-		s.tellDue, eliciting = false, true
-		w.frame = wire.Frame{Type: wire.FrameRooms, Seq: s.version, Data: s.state}
-		wire.AppendFrame(&w.plain, &w.frame)
+	told := false
+	if s.tellDue {
+		told = s.tells(w)
+		eliciting = eliciting || told
 	}
 	if s.byeDue {
 		s.byeDue, eliciting = false, s.closing
 		w.control(wire.FrameBye, 0)
 	}
 	if (w.plain.Len() > 0 || !s.send.hold(now)) && s.send.may(now) && s.send.fill(now, w, s.counter) {
-		s.send.pacer.went(now, s.send.rtt.smoothed, s.send.window)
+		s.send.pacer.went(now, s.send.rtt.smoothed, s.send.spread())
 		eliciting = true
 	}
 	s.arm(now)
@@ -452,6 +560,72 @@ func (s *Session) Next(now time.Time, w *Scratch, limit int) []byte {
 	if eliciting && s.waitingSince.IsZero() {
 		s.waitingSince = now
 	}
+	if told && s.tell.part == 0 {
+		s.tell.counter, s.tell.size = s.counter, w.plain.Len()+wire.SealedHeader+wire.Tag
+	}
+	return s.seal(w)
+}
+
+// tells adds our state to w, or a part of it, and reports whether there is room for some.
+func (s *Session) tells(w *Scratch) bool {
+	from, to, room := s.tell.part, len(s.state), w.room-w.plain.Len()
+	if from > 0 || to+frameHead > room {
+		switch path := s.send.path.size - wire.SealedHeader - wire.Tag; {
+		case from == 0 && to+frameHead <= path:
+			return false // the next datagram has room for all of it
+		case s.send.divides:
+			if to = from + wholeUnits(to-from, room-partHead); to <= from {
+				return false
+			}
+			s.tell.part = to
+		case w.plain.Len() > 0 || to+frameHead > w.most:
+			return false
+		}
+	}
+	w.frame = wire.Frame{Type: wire.FrameRooms, Seq: s.version, Data: s.state[from:to]}
+	if to-from < len(s.state) {
+		w.frame.Block, w.frame.Whole = uint8(from/wire.PartUnit), uint16(len(s.state))
+	}
+	wire.AppendFrame(&w.plain, &w.frame)
+	s.tellDue = to < len(s.state)
+	return true
+}
+
+// tellAgain has the state told once more, since no answer came.
+func (s *Session) tellAgain() {
+	if s.tell.size > 0 {
+		s.send.path.lost(s.tell.counter, s.tell.size)
+	}
+	s.tellDue, s.tell = true, tell{}
+}
+
+// probe returns the next probe of the path's size, which goes alone; nil when none is due.
+func (s *Session) probe(now time.Time, w *Scratch) []byte {
+	p := &s.send.path
+	if s.oversize() {
+		p.verify(now)
+	}
+	if p.due(now, s.send.rtt.interval(), s.Pending() > 0 || s.telling) {
+		s.send.shrunk(now)
+		if s.telling {
+			s.tellAgain()
+		}
+	}
+	if p.search == nil || len(p.search.probes) == 0 {
+		return nil
+	}
+	size := p.search.probes[0]
+	p.search.probes = p.search.probes[1:]
+	w.plain.Reset()
+	w.frame = wire.Frame{Type: wire.FrameCheck, Seq: probeToken | p.round<<16 | uint64(size)}
+	w.text = append(w.text[:0], make([]byte, size-wire.SealedHeader-wire.Tag-checkHead)...)
+	w.frame.Data = w.text
+	wire.AppendFrame(&w.plain, &w.frame)
+	return s.seal(w)
+}
+
+// seal seals what is in w.
+func (s *Session) seal(w *Scratch) []byte {
 	out := wire.AppendSealedHeader(w.datagram[:0], s.remote, s.counter)
 	out = s.sealer.Seal(out, s.setNonce(s.counter), w.plain.Bytes(), out[:wire.SealedHeader])
 	s.counter++

@@ -37,10 +37,11 @@ type Message struct {
 	Sent     time.Time
 	Received time.Time // heard, or known to be delivered; zero: not yet
 	Status   Status
-	Idle     bool        // queued, and no process is sending it
-	Room     string      // handle of the room it was said in; empty: between two
-	Clock    uint64      // where it stands there
-	Declined chat.Reason // why the peer, the last time, hasn't taken it; 0: it wasn't declined
+	Failure  chat.Failure // of Failed
+	Idle     bool         // queued, and no process is sending it
+	Room     string       // handle of the room it was said in; empty: between two
+	Clock    uint64       // where it stands there
+	Declined chat.Reason  // why the peer, the last time, hasn't taken it; 0: it wasn't declined
 }
 
 // Filter picks messages. Its zero value picks all.
@@ -57,7 +58,7 @@ type Filter struct {
 
 const columns = `m.n, m.id, coalesce(p.key, x''), coalesce(p.name, m.name), CASE WHEN m.out THEN '' ELSE m.name END, m.out,
 	CASE WHEN m.text = '' THEN coalesce((SELECT r.text FROM messages r WHERE r.peer = -1 AND r.id = m.id), '') ELSE m.text END,
-	m.sent, m.received, m.status, m.status = 0 AND m.owner = 0, m.room, m.clock, m.declined
+	m.sent, m.received, m.status, m.status = 0 AND m.owner = 0, m.room, m.clock, m.declined, m.failure
 	FROM messages m LEFT JOIN people p ON p.n = m.peer`
 
 // at is when a message was said or heard; there is an index of it.
@@ -150,7 +151,7 @@ func (s *Store) Log(f Filter) (all []Message, err error) {
 func scanMessage(scan func(...any) error) (m Message, err error) {
 	var id, key []byte
 	var sent, received int64
-	err = scan(&m.N, &id, &key, &m.Name, &m.As, &m.Out, &m.Text, &sent, &received, &m.Status, &m.Idle, &m.Room, &m.Clock, &m.Declined)
+	err = scan(&m.N, &id, &key, &m.Name, &m.As, &m.Out, &m.Text, &sent, &received, &m.Status, &m.Idle, &m.Room, &m.Clock, &m.Declined, &m.Failure)
 	copy(m.ID[:], id)
 	copy(m.Peer[:], key)
 	m.Sent, m.Received = moment(sent), moment(received)

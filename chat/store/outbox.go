@@ -41,6 +41,15 @@ func (s *Store) Expire() (n int64, err error) {
 	return n, err
 }
 
+// Fail implements [chat.Store].
+func (s *Store) Fail(to chat.Key, id chat.MessageID, why chat.Failure) error {
+	return s.writing(func() error {
+		_, err := s.write.exec(`UPDATE messages SET status = 2, owner = 0, failure = ? WHERE status = 0 AND id = ? AND out = 1
+			AND peer = (SELECT n FROM people WHERE key = ?)`, int(why), id[:], to[:])
+		return err
+	})
+}
+
 // Undelivered returns what was said and isn't delivered, the oldest first: what is
 // queued, has failed, or was cancelled.
 func (s *Store) Undelivered() (all []Message, err error) {
@@ -154,7 +163,7 @@ func (s *Store) senders(id chat.MessageID) (beats map[int64]uint64, err error) {
 // Retry queues a message again that failed or was cancelled, as if said now. It fails with
 // ErrWaits, ErrBusy or ErrNotQueued.
 func (s *Store) Retry(id chat.MessageID, now time.Time) error {
-	return s.change(id, ErrWaits, `UPDATE messages SET status = 0, declined = 0, sent = ?, passed = `+counted+` WHERE status <> 1 AND id = ? AND out = 1 AND status IN (2, 3)`, millis(now), id[:])
+	return s.change(id, ErrWaits, `UPDATE messages SET status = 0, declined = 0, failure = 0, sent = ?, passed = `+counted+` WHERE status <> 1 AND id = ? AND out = 1 AND status IN (2, 3)`, millis(now), id[:])
 }
 
 // change changes what is said to have become of a message. It fails with idle when that is
@@ -180,14 +189,25 @@ func (s *Store) change(id chat.MessageID, idle error, query string, args ...any)
 }
 
 // Fate returns what has become of a message that was said to somebody.
-func (s *Store) Fate(to chat.Key, id chat.MessageID) (status Status, err error) {
+func (s *Store) Fate(to chat.Key, id chat.MessageID) (Status, error) {
+	status, _, err := s.fate(to, id)
+	return status, err
+}
+
+// Failure returns why a message that was said to somebody has failed. It reports false where it hasn't.
+func (s *Store) Failure(to chat.Key, id chat.MessageID) (why chat.Failure, failed bool) {
+	status, why, err := s.fate(to, id)
+	return why, err == nil && status == Failed
+}
+
+func (s *Store) fate(to chat.Key, id chat.MessageID) (status Status, why chat.Failure, err error) {
 	err = s.reading(func(k *conn) error {
-		return k.get(`SELECT status FROM messages WHERE id = ? AND out = 1 AND peer = (SELECT n FROM people WHERE key = ?)`, []any{id[:], to[:]}, &status)
+		return k.get(`SELECT status, failure FROM messages WHERE id = ? AND out = 1 AND peer = (SELECT n FROM people WHERE key = ?)`, []any{id[:], to[:]}, &status, &why)
 	})
 	if none(err) {
 		err = ErrNotQueued
 	}
-	return status, err
+	return status, why, err
 }
 
 // Waiting returns to whom something waits that this process isn't sending.

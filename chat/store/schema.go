@@ -164,6 +164,8 @@ CREATE TABLE keeps (               -- for how long the messages of a conversatio
 	ms INTEGER NOT NULL            -- 0: for ever
 ) WITHOUT ROWID;
 CREATE INDEX messages_passed ON messages (passed);
+`, `
+ALTER TABLE messages ADD COLUMN failure INTEGER NOT NULL DEFAULT 0; -- chat.Failure, where the status is failed
 `}
 
 // migrate brings the schema to the present version. An older earshot that has the

@@ -50,7 +50,13 @@ type Frame struct {
 	Form  uint8  `cbor:"8,keyasint,omitempty"` // message: what it is, when not just text, on the first fragment only
 
 	Reason Reason `cbor:"9,keyasint,omitempty"` // declined
+
+	Block uint8  `cbor:"10,keyasint,omitempty"` // message, rooms: where Data stands in the whole, in units of PartUnit
+	Whole uint16 `cbor:"11,keyasint,omitempty"` // message, rooms: bytes of the whole, when Data is only a part of it
 }
+
+// PartUnit is what the parts of a fragment or state begin at multiples of (SPEC §7.19).
+const PartUnit = 64
 
 // Introduction is what each side says of itself inside the handshake (SPEC §4).
 type Introduction struct {
@@ -74,7 +80,7 @@ type Capabilities uint64
 // Known capabilities.
 const (
 	CanDecline     Capabilities = 1 << iota // understands declined frames
-	SmallFragments                          // takes fragments of other sizes than SPEC §7.1 gives them
+	SmallFragments                          // takes parts of fragments and of states (SPEC §7.19)
 )
 
 // Has reports whether c holds all of want.

@@ -57,6 +57,16 @@ type failed struct{ error }
 
 func (e *failed) Unwrap() error { return e.error }
 
+// givenUp reports a message that won't be delivered.
+type givenUp struct {
+	to  string // a label
+	why chat.Failure
+}
+
+func (e *givenUp) Error() string {
+	return "the message wasn't delivered to " + e.to + ": " + app.Why(e.why)
+}
+
 // unheard reports something said in a room that not everybody has in time.
 type unheard struct {
 	room             string
@@ -94,6 +104,7 @@ func explain(err error) (code int, text, remedy string) {
 		late      *undelivered
 		unsent    *failed
 		unheard   *unheard
+		lost      *givenUp
 		empty     *empty
 		broken    *crashed
 		settings  *app.SettingsError
@@ -149,6 +160,8 @@ func explain(err error) (code int, text, remedy string) {
 		return exitAmbiguous, text, "pick one: " + strings.Join(ambiguous.Candidates, ", ")
 	case errors.As(err, &late) && late.kept:
 		return exitUndelivered, text, "queued: it is sent when they are next seen while earshot runs here; see: earshot outbox"
+	case errors.As(err, &lost):
+		return exitFailure, text, app.Remedy(lost.why)
 	case errors.As(err, &unheard) && unheard.kept:
 		return exitUndelivered, text, "queued for them: it is sent when they are next seen while earshot runs here; see: earshot outbox"
 	case errors.As(err, &unheard):

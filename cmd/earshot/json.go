@@ -136,10 +136,12 @@ type outboxEventJSON struct {
 	ID    string     `json:"id"`
 	To    personJSON `json:"to"`
 	Room  *string    `json:"room"`
+
+	Reason string `json:"reason,omitempty"` // of failed
 }
 
 func newOutboxEventJSON(status store.Status, id chat.MessageID, to chat.Person, book *app.Book, roomName string) outboxEventJSON {
-	j := outboxEventJSON{status.String(), stamp(time.Now()), id.String(), newPersonJSON(to, book), nil}
+	j := outboxEventJSON{Event: status.String(), Time: stamp(time.Now()), ID: id.String(), To: newPersonJSON(to, book)}
 	if roomName != "" {
 		j.Room = &roomName
 	}
@@ -158,7 +160,7 @@ type logJSON struct {
 	Received      *stamp      `json:"received"` // for what was said: when it was acknowledged
 	Direction     string      `json:"direction"`
 	Status        string      `json:"status"`
-	Reason        string      `json:"reason,omitempty"` // of what was said to one: why they haven't taken it
+	Reason        string      `json:"reason,omitempty"` // why they haven't taken it, or why it has failed
 	To            *personJSON `json:"to,omitempty"`     // of what was said to one
 	*deliveryJSON             // of what was said in a room
 }
@@ -176,6 +178,9 @@ func newLogJSON(a *archive, m store.Message) (logJSON, error) {
 	if m.Room != "" {
 		name := app.RoomName(m.Room)
 		j.Room = &name
+	}
+	if m.Status == store.Failed {
+		j.Reason = app.Why(m.Failure)
 	}
 	if m.Out {
 		j.Direction, j.From = "out", newPersonJSON(a.me, nil)
@@ -253,7 +258,7 @@ type sentJSON struct {
 	ID     *string    `json:"id"`
 	To     personJSON `json:"to"`
 	Status string     `json:"status"`
-	Reason string     `json:"reason,omitempty"` // why they haven't taken it
+	Reason string     `json:"reason,omitempty"` // why they haven't taken it, or why it can't be delivered
 	RTT    *float64   `json:"rtt_ms"`
 }
 

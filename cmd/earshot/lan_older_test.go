@@ -30,6 +30,7 @@ func TestLANOlder(t *testing.T) {
 		{"outbox", olderOutbox},
 		{"block", olderBlock},
 		{"kill", olderKill},
+		{"path", olderPath},
 		{"data directory", olderData},
 	} {
 		t.Run(situation.name, func(t *testing.T) {

@@ -36,6 +36,7 @@ func TestLAN(t *testing.T) {
 		{"listen", lanListen},
 		{"interrupt", lanInterrupt},
 		{"loss", lanLoss},
+		{"path", lanPath},
 		{"cable pulled", lanCablePulled},
 		{"readdressed", lanReaddressed},
 		{"restart", lanRestart},

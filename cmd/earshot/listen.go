@@ -137,7 +137,11 @@ func (l *listener) waits(m store.Message) error {
 	if m.Room != "" {
 		name = app.RoomName(m.Room)
 	}
-	return l.p.printJSON(newOutboxEventJSON(m.Status, m.ID, to, l.a.Book, name))
+	j := newOutboxEventJSON(m.Status, m.ID, to, l.a.Book, name)
+	if m.Status == store.Failed {
+		j.Reason = app.Why(m.Failure)
+	}
+	return l.p.printJSON(j)
 }
 
 // maxRenamed is how many changes of names wait to be printed. Names are taken slowly (SPEC §8.3).

@@ -98,6 +98,7 @@ func (a *archive) listOutbox(c *cli.Context, all []store.Message) error {
 		a.p.notice("everything is delivered", "")
 		return nil
 	}
+	var failures []chat.Failure // said
 	rows := [][]string{{"ID", "TO", "SAID", "STATUS", "TEXT"}}
 	for _, m := range all {
 		to := w.label(m)
@@ -105,6 +106,10 @@ func (a *archive) listOutbox(c *cli.Context, all []store.Message) error {
 			to += " in " + app.RoomName(m.Room)
 		}
 		rows = append(rows, []string{m.ID.String()[:shortID], to, m.Sent.Local().Format("2006-01-02 15:04"), withReason(m), clip(m.Text)})
+		if m.Status == store.Failed && m.Failure != chat.NotInTime && !slices.Contains(failures, m.Failure) {
+			failures = append(failures, m.Failure)
+			a.p.notice(m.ID.String()[:shortID]+" failed: "+app.Why(m.Failure), app.Remedy(m.Failure))
+		}
 	}
 	return a.p.print(table(rows))
 }

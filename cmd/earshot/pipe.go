@@ -135,7 +135,10 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 			if _, ours := t.waiting[to]; ours && e.Kind == chat.Declined {
 				t.declined[to] = e.Reason
 			}
-			if e.Kind == chat.Delivered || e.Kind == chat.Excluded {
+			if e.Kind == chat.Failed && t.fails(to, e.Failure) {
+				refused++
+			}
+			if e.Kind == chat.Delivered || e.Kind == chat.Excluded || e.Kind == chat.Failed {
 				delete(t.waiting, to)
 				delete(t.declined, to)
 				t.heard = t.heard || e.Kind == chat.Delivered && e.Room == t.room
@@ -151,6 +154,9 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 					delete(t.waiting, m)
 					delete(t.declined, m)
 					t.heard = true
+				} else if why, failed := t.a.Failed(m.to, m.id); failed && t.fails(m, why) {
+					delete(t.waiting, m)
+					refused++
 				}
 			}
 		case <-late:
@@ -169,6 +175,15 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 		return fmt.Errorf("%d of the lines couldn't be sent", refused)
 	}
 	return nil
+}
+
+// fails says that a message won't be delivered, and reports whether it is one that is waited for.
+func (t *talk) fails(m messageTo, why chat.Failure) bool {
+	to, ours := t.waiting[m]
+	if ours {
+		t.p.notice("not delivered to "+t.a.Label(to)+": "+app.Why(why), app.Remedy(why))
+	}
+	return ours
 }
 
 // undelivered says who doesn't have everything.

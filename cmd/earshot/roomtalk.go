@@ -65,7 +65,7 @@ func sendRoom(p *process, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	rtt, err := awaitAll(c.Context, p, a, id, to, c.Duration("timeout"))
+	rtt, lost, err := awaitAll(c.Context, p, a, id, to, c.Duration("timeout"))
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		if errors.Is(err, errInterrupted) && a.Store != nil {
 			p.notice("the message stays queued for those who don't have it", "see: earshot outbox")
@@ -80,10 +80,14 @@ func sendRoom(p *process, c *cli.Context) error {
 	var labels []string
 	for _, m := range missing {
 		person := a.Named([]chat.Person{m.Person})[0]
-		labels = append(labels, a.Label(person)+app.Because(m.Reason))
+		because := app.Because(m.Reason)
+		if why, ok := lost[m.Key]; ok {
+			because = " (" + app.Why(why) + ")"
+		}
+		labels = append(labels, a.Label(person)+because)
 		j.Missing = append(j.Missing, missingJSON{newPersonJSON(person, a.Book), reasonJSON(m.Reason)})
 	}
-	kept := a.Store != nil && !c.Bool("no-queue")
+	kept := a.Store != nil && !c.Bool("no-queue") && len(missing) > len(lost)
 	switch {
 	case len(missing) == 0:
 		ms := milliseconds(rtt)
@@ -124,9 +128,12 @@ func giveUp(ctx context.Context, a *app.App, id chat.MessageID, missing []chat.M
 	return err
 }
 
-// awaitAll waits until those to whom a message was said have it, have declined it, or turn out not
-// to be in the room, and returns how long the last one took.
-func awaitAll(ctx context.Context, p *process, a *app.App, id chat.MessageID, to []chat.Person, timeout time.Duration) (rtt time.Duration, err error) {
+// awaitAll waits until those to whom a message was said have it, have declined it, turn out not to be in
+// the room or can't be reached, and returns how long the last one took and who can't be reached, and why.
+func awaitAll(ctx context.Context, p *process, a *app.App, id chat.MessageID, to []chat.Person, timeout time.Duration) (
+	rtt time.Duration, lost map[chat.Key]chat.Failure, err error,
+) {
+	lost = map[chat.Key]chat.Failure{}
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	waiting := map[chat.Key]bool{}
@@ -142,6 +149,10 @@ func awaitAll(ctx context.Context, p *process, a *app.App, id chat.MessageID, to
 			if (e.Kind == chat.Delivered || e.Kind == chat.Declined || e.Kind == chat.Excluded) && e.ID == id {
 				delete(waiting, e.Person.Key)
 			}
+			if e.Kind == chat.Failed && e.ID == id {
+				delete(waiting, e.Person.Key)
+				lost[e.Person.Key] = e.Failure
+			}
 			tellMeanwhile(p, a, e)
 		case <-look.C:
 			for key := range waiting { // another process may be sending something said before
@@ -149,10 +160,10 @@ func awaitAll(ctx context.Context, p *process, a *app.App, id chat.MessageID, to
 			}
 		case <-a.Seen:
 		case <-limited.Done():
-			return 0, interruptedOr(ctx, limited.Err())
+			return 0, lost, interruptedOr(ctx, limited.Err())
 		}
 	}
-	return time.Since(begun), nil
+	return time.Since(begun), lost, nil
 }
 
 // chatRoom talks in a room; between pipes every line of input is a message, and what others

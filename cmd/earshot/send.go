@@ -136,6 +136,9 @@ func (s *sending) send(q app.Query, cfg app.Config, text string) error {
 	}
 	s.to.Key = target.Key
 	sent, err := deliver(c.Context, p, a, target, text, c.Duration("timeout"))
+	if lost, ok := errors.AsType[*givenUp](err); ok {
+		return s.tell(a, sent, store.Failed, &failed{lost})
+	}
 	interrupted := errors.Is(err, errInterrupted)
 	declined := errors.Is(err, errDeclined)
 	if err != nil && !interrupted && !declined && !errors.Is(err, chat.ErrUnreachable) && !errors.Is(err, context.DeadlineExceeded) {
@@ -191,7 +194,13 @@ func (s *sending) tell(a *app.App, sent chat.Event, status store.Status, what an
 		if a != nil {
 			book = a.Book
 		}
-		if err := s.p.printJSON(newSentJSON(sent, status, book)); err != nil {
+		j := newSentJSON(sent, status, book)
+		if err, ok := what.(error); ok {
+			if lost, ok := errors.AsType[*givenUp](err); ok {
+				j.Reason = app.Why(lost.why)
+			}
+		}
+		if err := s.p.printJSON(j); err != nil {
 			return err
 		}
 	}
@@ -233,6 +242,9 @@ func deliver(ctx context.Context, p *process, a *app.App, t chat.Target, text st
 				sent.Reason = e.Reason
 				return sent, errDeclined
 			}
+			if e.Kind == chat.Failed && e.ID == sent.ID {
+				return sent, &givenUp{a.Label(person), e.Failure}
+			}
 			tellMeanwhile(p, a, e)
 		case <-look.C:
 			// Another process may be sending something said before, and then this.
@@ -240,6 +252,9 @@ func deliver(ctx context.Context, p *process, a *app.App, t chat.Target, text st
 			if a.Settled(person.Key, sent.ID) {
 				sent.RTT = time.Since(begun)
 				return sent, nil
+			}
+			if why, lost := a.Failed(person.Key, sent.ID); lost {
+				return sent, &givenUp{a.Label(person), why}
 			}
 		case <-a.Seen:
 		case <-limited.Done():

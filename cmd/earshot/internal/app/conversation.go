@@ -212,7 +212,7 @@ func (s *Session) line(c *contact, m store.Message) Line {
 		case store.Done:
 			l.State = Delivered
 		case store.Failed:
-			l.State, l.Reason = Failed, notInTime
+			l.State, l.Reason = Failed, Why(m.Failure)
 		case store.Cancelled:
 			l.State, l.Reason = Failed, takenBack
 		case store.Queued:

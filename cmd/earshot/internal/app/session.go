@@ -222,6 +222,8 @@ func (s *Session) Heard(e chat.Event, now time.Time) {
 		if e.Room == "" {
 			s.note(c, s.Label(c.conv)+" hasn't taken what you said: "+e.Reason.String()+"; it is sent again later", now)
 		}
+	case chat.Failed:
+		s.failed(c, e)
 	case chat.Delivered:
 		if e.Room != "" {
 			s.recount(s.room(e.Room), e)

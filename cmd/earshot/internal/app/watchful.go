@@ -2,11 +2,9 @@ package app
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"earshot/chat"
-	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/clean"
 )
 
@@ -84,36 +82,21 @@ func (s *Session) look() {
 		return
 	}
 	s.job(func(context.Context) func(time.Time) {
-		states := make([]store.Status, len(open))
+		states, reasons := make([]State, len(open)), make([]string, len(open))
 		for i, f := range open {
-			var err error
-			if states[i], err = s.store.Fate(f.c.conv.Key, f.id); err != nil {
-				states[i] = store.Queued
-				if errors.Is(err, store.ErrNotQueued) {
-					continue
-				}
-			}
+			states[i], reasons[i] = s.fate(f.c.conv.Key, f.id)
 		}
 		return func(time.Time) {
 			for i, f := range open {
-				switch states[i] {
-				case store.Done:
-					s.settle(f.c, f.id, Delivered, "")
-				case store.Failed:
-					s.settle(f.c, f.id, Failed, notInTime)
-				case store.Cancelled:
-					s.settle(f.c, f.id, Failed, takenBack)
-				case store.Queued:
+				if states[i] != Queued {
+					s.settle(f.c, f.id, states[i], reasons[i])
 				}
 			}
 		}
 	})
 }
 
-const (
-	notInTime = "they weren't seen for 7 days"
-	takenBack = "taken back"
-)
+const takenBack = "taken back"
 
 // Empty explains why nobody is there, several lines of harmless text; empty: somebody is.
 func (s *Session) Empty() string {
