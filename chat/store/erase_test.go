@@ -87,8 +87,8 @@ func converse(t testing.TB, s *Store, count int) (secrets int) {
 			unacknowledged = nil
 		}
 	}
-	check(t, s.SetView(View{Peer: ana.Key, Draft: "zzsecret and " + strings.Repeat("a long draft ", 500)}))
-	check(t, s.SetView(View{Peer: ana.Key, Draft: "zzsecret"}))
+	check(t, setView(s, View{Peer: ana.Key, Draft: "zzsecret and " + strings.Repeat("a long draft ", 500)}))
+	check(t, setView(s, View{Peer: ana.Key, Draft: "zzsecret"}))
 	for n := range maxTyped + 10 {
 		check(t, s.AddTyped([]string{fmt.Sprintf("zzsecret %d typed", n)}))
 	}
@@ -228,7 +228,7 @@ func TestDeleteInPortions(t *testing.T) {
 		var err error
 		for n := int64(0); ctx.Err() == nil && err == nil; n++ {
 			began := time.Now()
-			err = other.SetView(View{Peer: bob.Key, Seen: n})
+			err = setView(other, View{Peer: bob.Key, Seen: n})
 			longest = max(longest, time.Since(began))
 			if len(must[[]Message](t)(other.Log(Filter{Peer: ana.Key}))) < count/2-200 {
 				cancel()

@@ -262,7 +262,7 @@ func TestNothingIsLeft(t *testing.T) {
 	must[bool](t)(s.Heard(ana, id(1), "kept", now, now))
 	check(t, s.Flush())
 	for _, v := range []View{{Peer: bob.Key, Draft: "draftsecret"}, {Peer: ana.Key, Draft: "anadraft"}, {Room: "#here", Draft: "roomdraft"}} {
-		check(t, s.SetView(v))
+		check(t, s.SetDraft(v.Peer, v.Room, v.Draft))
 	}
 	check(t, s.AddTyped([]string{"/msg bob typedsecret"}))
 	must[[]Message](t)(s.Log(Filter{Search: "roomsecret"}))

@@ -23,7 +23,8 @@ func TestIDsAreUniquePerSender(t *testing.T) {
 	hear := func(from chat.Person, name, text string) {
 		t.Helper()
 		m := chat.Saying{To: from.Key, ID: id(1), Text: text, Sent: now, Room: name, Clock: 1}
-		fresh, err := false, error(nil)
+		var fresh bool
+		var err error
 		for _, want := range []bool{true, false} { // and once only
 			if name == "" {
 				fresh, err = a.Heard(from, id(1), text, now, now)

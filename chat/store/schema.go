@@ -166,6 +166,15 @@ CREATE TABLE keeps (               -- for how long the messages of a conversatio
 CREATE INDEX messages_passed ON messages (passed);
 `, `
 ALTER TABLE messages ADD COLUMN failure INTEGER NOT NULL DEFAULT 0; -- chat.Failure, where the status is failed
+`, `
+ALTER TABLE views ADD COLUMN change INTEGER NOT NULL DEFAULT 0; -- what was changed later has a greater one
+CREATE TRIGGER views_made AFTER INSERT ON views BEGIN
+	UPDATE views SET change = (SELECT max(change) + 1 FROM views) WHERE conversation = new.conversation;
+END;
+CREATE TRIGGER views_changed AFTER UPDATE OF draft, seen, muted ON views
+	WHEN old.draft <> new.draft OR old.seen <> new.seen OR old.muted <> new.muted BEGIN
+	UPDATE views SET change = (SELECT max(change) + 1 FROM views) WHERE conversation = new.conversation;
+END;
 `}
 
 // migrate brings the schema to the present version. An older earshot that has the

@@ -112,16 +112,54 @@ func (s *Store) RoomView(name string) (View, error) {
 	return v, err
 }
 
-// SetView keeps a view. Unread, Last and Newest don't count, nor does a Seen that
-// goes back.
-func (s *Store) SetView(v View) error {
+// SetDraft keeps what is begun in a conversation, with a person or in a room.
+func (s *Store) SetDraft(peer chat.Key, room, draft string) error {
+	return s.setView(peer, room, "draft", "excluded.draft", draft, 0, false)
+}
+
+// SetSeen keeps up to which message a conversation was before somebody's eyes; it doesn't go back.
+func (s *Store) SetSeen(peer chat.Key, room string, n int64) error {
+	return s.setView(peer, room, "seen", "max(seen, excluded.seen)", "", n, false)
+}
+
+// SetMuted keeps whether nothing from a conversation is to disturb.
+func (s *Store) SetMuted(peer chat.Key, room string, muted bool) error {
+	return s.setView(peer, room, "muted", "excluded.muted", "", 0, muted)
+}
+
+// setView changes one field of a view, and leaves the others as they are: other processes write them.
+func (s *Store) setView(peer chat.Key, room, field, value, draft string, seen int64, muted bool) error {
 	return s.writing(func() error {
-		_, err := s.write.exec(`INSERT INTO views (conversation, draft, seen, muted) 
+		_, err := s.write.exec(`INSERT INTO views (conversation, draft, seen, muted)
 			VALUES (?, ?, max(?, (SELECT seen FROM views WHERE conversation = '')), ?)
-			ON CONFLICT DO UPDATE SET draft = excluded.draft, seen = max(seen, excluded.seen), muted = excluded.muted`,
-			cmp.Or(v.Room, v.Peer.String()), v.Draft, v.Seen, v.Muted)
+			ON CONFLICT DO UPDATE SET `+field+` = `+value, cmp.Or(room, peer.String()), draft, seen, muted)
 		return err
 	})
+}
+
+// ViewChanges returns the views that were changed after a change, and the last change of all. Of
+// them only Peer, Room, Draft, Seen and Muted are set.
+func (s *Store) ViewChanges(after int64) (all []View, last int64, err error) {
+	last = after
+	err = s.reading(func(k *conn) error {
+		all = nil
+		return k.each(`SELECT conversation, draft, seen, muted, change FROM views WHERE change > ? AND conversation <> '' ORDER BY change`, []any{after},
+			func(scan func(...any) error) error {
+				var v View
+				var name string
+				if err := scan(&name, &v.Draft, &v.Seen, &v.Muted, &last); err != nil {
+					return err
+				}
+				if key, err := chat.ParseKey(name); err == nil {
+					v.Peer = key
+				} else {
+					v.Room = name
+				}
+				all = append(all, v)
+				return nil
+			})
+	})
+	return all, last, err
 }
 
 // Number returns the N of a message said to or heard from somebody, with the zero Key of one

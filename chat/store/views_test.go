@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -27,6 +28,11 @@ func view(t *testing.T, s *Store, key chat.Key) View {
 	return View{}
 }
 
+// setView keeps all of a view.
+func setView(s *Store, v View) error {
+	return errors.Join(s.SetDraft(v.Peer, v.Room, v.Draft), s.SetSeen(v.Peer, v.Room, v.Seen), s.SetMuted(v.Peer, v.Room, v.Muted))
+}
+
 func TestViews(t *testing.T) {
 	s, err := Open(t.TempDir())
 	if err != nil {
@@ -49,14 +55,14 @@ func TestViews(t *testing.T) {
 		t.Fatal(v.Seen, err)
 	}
 	v.Draft, v.Muted = "half", true
-	if err := s.SetView(v); err != nil {
+	if err := setView(s, v); err != nil {
 		t.Fatal(err)
 	}
 	if got := view(t, s, ana.Key); got.Unread != 2 || got.Draft != "half" || !got.Muted || got.Seen != v.Seen {
 		t.Errorf("kept: %+v", got)
 	}
 	v.Seen = 0 // isn't known, as of what isn't written yet
-	if err := s.SetView(v); err != nil || view(t, s, ana.Key).Unread != 2 {
+	if err := setView(s, v); err != nil || view(t, s, ana.Key).Unread != 2 {
 		t.Errorf("what was read is unread: %v", err)
 	}
 	if n, err := s.Number(ana.Key, false, chat.MessageID{9}); n != 0 || err != nil {
@@ -88,6 +94,43 @@ func TestViewsOfAnOlderDatabase(t *testing.T) {
 	s := open(t, dir)
 	if v := view(t, s, ana.Key); v.Unread != 0 {
 		t.Errorf("%d are unread", v.Unread)
+	}
+}
+
+// Each field of a view is kept by itself: who writes one doesn't take back what another process has
+// written, and sees what that is.
+func TestViewsByField(t *testing.T) {
+	dir := t.TempDir()
+	a, b := open(t, dir), open(t, dir)
+	must[bool](t)(a.Heard(ana, id(1), "hello", now, now))
+	check(t, a.Flush())
+	n := must[int64](t)(b.Number(ana.Key, false, id(1)))
+	last := int64(0)
+	changes := func() (all []View) {
+		t.Helper()
+		var err error
+		all, last, err = b.ViewChanges(last)
+		check(t, err)
+		return all
+	}
+	changes()
+	check(t, a.SetMuted(ana.Key, "", true))
+	if all := changes(); len(all) != 1 || all[0] != (View{Peer: ana.Key, Muted: true}) {
+		t.Errorf("changed: %+v", all)
+	}
+	check(t, b.SetSeen(ana.Key, "", n))
+	check(t, a.SetDraft(ana.Key, "", "half"))
+	check(t, a.SetDraft(chat.Key{}, "#dev", "of a room"))
+	check(t, a.SetSeen(ana.Key, "", 0)) // what doesn't go back is no change
+	want := []View{{Peer: ana.Key, Draft: "half", Seen: n, Muted: true}, {Room: "#dev", Draft: "of a room"}}
+	if all := changes(); !slices.Equal(all, want) {
+		t.Errorf("changed: %+v", all)
+	}
+	if all := changes(); all != nil {
+		t.Errorf("changed again: %+v", all)
+	}
+	if v := view(t, a, ana.Key); v.Draft != "half" || !v.Muted || v.Unread != 0 {
+		t.Errorf("kept: %+v", v)
 	}
 }
 
@@ -190,7 +233,7 @@ func TestRoomView(t *testing.T) {
 		t.Fatalf("my own is number %d, %v", v.Seen, err)
 	}
 	v.Draft, v.Muted = "half", true
-	if err := s.SetView(v); err != nil {
+	if err := setView(s, v); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := s.RoomView("#dev"); err != nil || got.Unread != 0 || got.Draft != "half" || !got.Muted {
@@ -204,11 +247,11 @@ func TestRoomView(t *testing.T) {
 // What is begun in the conversation with somebody never met is there again.
 func TestViewOfNeverMet(t *testing.T) {
 	s := open(t, t.TempDir())
-	if err := s.SetView(View{Peer: ana.Key, Draft: "half", Muted: true}); err != nil {
+	if err := setView(s, View{Peer: ana.Key, Draft: "half", Muted: true}); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range []View{{Peer: chat.Key{2}}, {Room: "#dev", Draft: "roomhalf"}} {
-		if err := s.SetView(v); err != nil {
+		if err := setView(s, v); err != nil {
 			t.Fatal(err)
 		}
 	}

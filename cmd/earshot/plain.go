@@ -156,6 +156,8 @@ func (t *plain) talk(ctx context.Context, lines <-chan console.Line, asked <-cha
 			t.s.Heard(e, time.Now())
 		case e := <-t.a.Seen:
 			t.s.Saw(e, time.Now())
+		case <-t.a.Changed:
+			t.s.Refresh(time.Now())
 		case f := <-done:
 			f(time.Now())
 		case <-timer.C:

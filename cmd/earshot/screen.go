@@ -25,7 +25,7 @@ func (p *process) runScreen(c *cli.Context, a *app.App, s *app.Session, settings
 	}
 	p.logTo(log)
 	err := tui.Run(c.Context, tui.Config{
-		Session: s, Chat: a.Chat, Seen: a.Seen, In: p.in, Out: p.out, Color: colors(p, c),
+		Session: s, Chat: a.Chat, Seen: a.Seen, Changed: a.Changed, In: p.in, Out: p.out, Color: colors(p, c),
 		Network: strings.Join(network, ", "), Settings: settings,
 	})
 	p.logTo(nil)

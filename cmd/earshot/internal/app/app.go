@@ -70,6 +70,10 @@ type App struct {
 	Book  *Book        // who is known
 	Store *store.Store // what is kept; nil when nothing is to be
 
+	// Changed is ready when other processes of this person's have changed something kept: who is
+	// known, the rooms, what is read, muted or begun.
+	Changed <-chan struct{}
+
 	Surplus []string // rooms joined before that this process isn't in, since they are too many
 
 	naming       sync.Mutex // guards called
@@ -87,6 +91,7 @@ type App struct {
 	knock     chan chat.Key // those who don't answer
 	done      chan struct{}
 
+	changed chan struct{}
 	working sync.WaitGroup
 }
 
@@ -116,7 +121,7 @@ func Start(cfg Config, discover bool) (*App, error) {
 		Me:   chat.Person{Key: identity.Key()},
 		Port: uint16(conn.LocalAddr().(*net.UDPAddr).Port),
 		done: make(chan struct{}), listening: make(chan struct{}), knock: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
-		firstContact: cfg.FirstContact, renamed: cfg.Renamed, trouble: cfg.Trouble,
+		firstContact: cfg.FirstContact, renamed: cfg.Renamed, changed: make(chan struct{}, 1), trouble: cfg.Trouble,
 	}
 	if a.trouble == nil {
 		a.trouble = func(error) {}
@@ -125,6 +130,7 @@ func Start(cfg Config, discover bool) (*App, error) {
 		a.abandon(conn)
 		return nil, err
 	}
+	a.Changed = a.changed
 	events := make(chan chat.Event)
 	a.Chat = events
 	go a.pump(events)

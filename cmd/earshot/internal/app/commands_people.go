@@ -188,6 +188,7 @@ func (s *Session) doForget(c Conv, args string, now time.Time) {
 			}
 			who.tail, who.past, who.undone, who.opened, who.known = lines{}, lines{}, nil, false, false
 			who.view, who.last = store.View{Peer: who.conv.Key}, time.Time{}
+			who.stored = who.view
 			delete(s.unkept, who.conv)
 			s.prune(who)
 		})
@@ -201,6 +202,7 @@ func (s *Session) doMute(c Conv, args string, _ time.Time) {
 	who.view.Muted = !who.view.Muted
 	s.stale = true
 	s.touch(who)
+	s.keepSoon()
 	if who.view.Muted {
 		s.Tell(s.Label(who.conv) + " is muted")
 	} else {

@@ -3,6 +3,7 @@ package app
 import (
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"earshot/chat"
@@ -189,9 +190,11 @@ type contact struct {
 	whole  bool  // nothing is older than tail
 	undone []int64
 
-	view store.View
-	rule int64
-	last time.Time
+	view           store.View
+	begunElsewhere *string    // a draft that wasn't taken in, since the conversation is shown; nil: none
+	stored         store.View // the same, as it was last read from the store or written there
+	rule           int64
+	last           time.Time
 
 	typingUntil time.Time
 
@@ -261,6 +264,12 @@ func text(raw string) (said string, action bool) {
 		return clean.Text(rest), true
 	}
 	return clean.Text(raw), false
+}
+
+// cutMe returns what somebody does who says "/me does".
+func cutMe(raw string) (string, bool) {
+	rest, ok := strings.CutPrefix(raw, "/me ")
+	return rest, ok && strings.TrimSpace(rest) != ""
 }
 
 // shownLines are those before somebody's eyes.

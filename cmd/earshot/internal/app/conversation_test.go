@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"earshot/chat"
-	"earshot/chat/store"
 	"earshot/discovery"
 )
 
@@ -57,7 +56,7 @@ func (d *desk) inOrder(from, to int) {
 func TestHistoryComesByPages(t *testing.T) {
 	d := newDesk(t)
 	d.past(1000)
-	if err := d.store.SetView(store.View{Peer: ana.Key, Seen: 1000}); err != nil {
+	if err := d.store.SetSeen(ana.Key, "", 1000); err != nil {
 		t.Fatal(err)
 	}
 	d.start()

@@ -80,6 +80,10 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 			a.reread()
 			a.follow()
 			a.retitle()
+			select {
+			case a.changed <- struct{}{}:
+			default: // it wasn't noticed yet
+			}
 			out.look(a.Store)
 		}
 		if v != version || len(f.news) > 0 {

@@ -25,7 +25,8 @@ func TestLinesOfEqualIDs(t *testing.T) {
 	hear := func(from chat.Person, name, text string, clock uint64) {
 		t.Helper()
 		e := chat.Event{Kind: chat.Message, Person: from, ID: mine.ID, Text: text, Sent: d.now, Received: d.now, Room: name, Clock: clock}
-		fresh, err := false, error(nil)
+		var fresh bool
+		var err error
 		if name == "" {
 			fresh, err = d.store.Heard(from, e.ID, text, d.now, d.now)
 		} else {

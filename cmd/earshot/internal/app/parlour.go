@@ -45,7 +45,7 @@ func (s *Session) room(name string) *contact {
 	}
 	view, err := s.store.RoomView(name)
 	if err == nil {
-		c.view, c.last = view, view.Last
+		c.view, c.stored, c.last = view, view, view.Last
 	}
 	if err == nil && view.Unread > 0 {
 		var unread []store.Message

@@ -29,6 +29,7 @@ func (s *Session) Turn(conv Conv, now time.Time) {
 	if s.current != nil {
 		s.watch(s.current, false)
 		s.current.past = lines{}
+		s.current.takeDraft()
 		s.current = nil
 	}
 	s.news = append(s.news, News{Kind: Turned, Conv: conv})
@@ -122,6 +123,7 @@ func (s *Session) seen(c *contact) {
 	c.view.Unread, c.mentions, c.lastSeen = 0, 0, c.newest
 	c.view.Seen = all[len(all)-1].N
 	s.touch(c)
+	s.keepSoon()
 }
 
 // Lines returns the lines of a conversation that are in memory, the oldest first: up to
@@ -314,85 +316,4 @@ func (s *Session) remember(line string) {
 		s.newTyped = append(s.newTyped, line)
 		s.due()
 	}
-}
-
-// touch notes that a view has changed.
-func (s *Session) touch(c *contact) {
-	if s.store != nil {
-		s.unkept[c.conv] = true
-		s.due()
-	}
-}
-
-func (s *Session) due() {
-	if s.keepAt.IsZero() {
-		s.keepAt = s.now.Add(keepAfter)
-	}
-}
-
-// keep writes what has changed, as a job.
-func (s *Session) keep() {
-	write := s.unwritten()
-	s.keeping = true
-	s.job(func(context.Context) func(time.Time) {
-		err := write()
-		return func(time.Time) {
-			if s.keeping = false; err != nil {
-				s.refuse(s.explain(err))
-			}
-		}
-	})
-}
-
-// unwritten returns what writes all that has changed.
-func (s *Session) unwritten() func() error {
-	var views []store.View
-	var last []Line
-	var authors []chat.Key
-	for conv := range s.unkept {
-		if c := s.contacts[conv]; c != nil {
-			views = append(views, c.view)
-			l := c.lastRead()
-			last, authors = append(last, l), append(authors, c.author(&l))
-		}
-	}
-	typed := s.newTyped
-	clear(s.unkept)
-	s.newTyped, s.keepAt = nil, time.Time{}
-	return func() error {
-		err := s.store.Flush()
-		for i, v := range views {
-			if v.Seen >= liveN { // the store has another number
-				n, bad := s.store.Number(authors[i], last[i].Out, last[i].ID)
-				err = errors.Join(err, bad)
-				v.Seen = n
-			}
-			err = errors.Join(err, s.store.SetView(v))
-		}
-		if len(typed) > 0 {
-			err = errors.Join(err, s.store.AddTyped(typed))
-		}
-		return err
-	}
-}
-
-// lastRead returns the last line seen that has an id.
-func (c *contact) lastRead() Line {
-	if c.lastSeen.ID != (chat.MessageID{}) && c.conv.Room != "" { // what came last may stand further up
-		return c.lastSeen
-	}
-	for _, l := range slices.Backward(c.tail.all()) {
-		if l.N <= c.view.Seen && l.ID != (chat.MessageID{}) {
-			return l
-		}
-	}
-	return Line{}
-}
-
-// Close writes what isn't written yet.
-func (s *Session) Close() error {
-	if s.store == nil || s.keepAt.IsZero() {
-		return nil
-	}
-	return s.unwritten()()
 }

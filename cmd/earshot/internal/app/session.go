@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"earshot/chat"
@@ -82,14 +81,11 @@ type Session struct {
 	counted bool   // the rooms and their members
 	passFor string // the room of which the passphrase is asked for
 
-	begun    string // where no conversation is shown
-	typed    []string
-	news     []News
-	jobs     []Job
-	unkept   map[Conv]bool // whose view has changed
-	keepAt   time.Time
-	keeping  bool
-	newTyped []string
+	begun string // where no conversation is shown
+	typed []string
+	news  []News
+	jobs  []Job
+	keeping
 
 	now      time.Time // as last told
 	began    time.Time
@@ -136,7 +132,6 @@ type Hit struct {
 
 const (
 	glanceEvery = time.Second
-	keepAfter   = time.Second // of the last change of what is kept
 	typingFor   = 6 * time.Second
 	lonelyFor   = 3 * time.Second // then a diagnosis begins, which takes two
 	openFor     = 10 * time.Second
@@ -148,10 +143,15 @@ func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
 	s := &Session{
 		me: cfg.Me, node: cfg.Node, book: cfg.Book, store: cfg.Store, myName: cfg.Name, announce: cfg.Rename, join: cfg.Join, leave: cfg.Leave, explain: cfg.Explain,
 		diagnose: cfg.Diagnose, settings: cfg.Settings, notices: cfg.Notices, contacts: map[Conv]*contact{}, unproven: map[string]discovery.Peer{},
-		unkept: map[Conv]bool{}, n: liveN, stale: true, unnamed: true, now: now, began: now, lonely: true,
+		keeping: keeping{unkept: map[Conv]bool{}}, n: liveN, stale: true, unnamed: true, now: now, began: now, lonely: true,
 	}
-	s.count()
-	if s.store == nil {
+	var err error
+	if s.store != nil {
+		if _, s.change, err = s.store.ViewChanges(0); err != nil {
+			return nil, err
+		}
+	}
+	if s.count(); s.store == nil {
 		return s, nil
 	}
 	views, err := s.store.Views()
@@ -161,7 +161,7 @@ func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
 	for _, v := range views {
 		if v.Unread > 0 || v.Draft != "" || v.Muted || now.Sub(v.Last) < store.Expiry {
 			c := s.contact(chat.Person{Key: v.Peer})
-			c.view, c.last = v, v.Last
+			c.view, c.stored, c.last = v, v, v.Last
 		}
 	}
 	return s, err
@@ -440,9 +440,3 @@ func (s *Session) Undelivered() (all []Hit) {
 
 // Me returns who I am.
 func (s *Session) Me() chat.Person { return s.me }
-
-// cutMe returns what somebody does who says "/me does".
-func cutMe(raw string) (string, bool) {
-	rest, ok := strings.CutPrefix(raw, "/me ")
-	return rest, ok && strings.TrimSpace(rest) != ""
-}

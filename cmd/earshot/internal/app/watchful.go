@@ -27,9 +27,9 @@ func (s *Session) Tick(now time.Time) (next time.Time) {
 			next = c.typingUntil
 		}
 	}
-	if !s.keepAt.IsZero() && !now.Before(s.keepAt) && !s.keeping {
-		s.keep()
-	} else if !s.keepAt.IsZero() && !s.keeping && s.keepAt.Before(next) {
+	if !s.keepAt.IsZero() && !now.Before(s.keepAt) && !s.busyKeeping {
+		s.keep(0)
+	} else if !s.keepAt.IsZero() && !s.busyKeeping && s.keepAt.Before(next) {
 		next = s.keepAt
 	}
 	if s.lonely && !s.asked && s.diagnose != nil && now.Sub(s.began) >= lonelyFor {

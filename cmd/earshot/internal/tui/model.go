@@ -86,8 +86,9 @@ type model struct {
 // Messages of our own.
 type (
 	arrived struct { // what came since the last frame, in order
-		chat []chat.Event
-		seen []discovery.Event
+		chat    []chat.Event
+		seen    []discovery.Event
+		changed bool // by other processes
 	}
 	due  struct{}                        // Tick is
 	done struct{ f func(now time.Time) } // a Job is
@@ -134,6 +135,9 @@ func (m *model) Update(msg tea.Msg) (same tea.Model, cmd tea.Cmd) {
 		}
 		for _, e := range msg.chat {
 			m.s.Heard(e, now)
+		}
+		if msg.changed {
+			m.s.Refresh(now)
 		}
 	case due:
 		m.cmds = append(m.cmds, m.wait(m.s.Tick(now).Sub(now)))

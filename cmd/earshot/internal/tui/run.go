@@ -25,6 +25,7 @@ type Config struct {
 	Session  *app.Session
 	Chat     <-chan chat.Event
 	Seen     <-chan discovery.Event // may be nil
+	Changed  <-chan struct{}        // likewise: other processes have changed something
 	In, Out  *os.File               // a terminal
 	Color    bool
 	Network  string // where we look for people, for the status line
@@ -98,7 +99,7 @@ func (m *model) run(ctx context.Context, cfg Config, options ...tea.ProgramOptio
 	m.pace.ticker = func() *time.Ticker { return tickerOf(p) }
 	m.cmds = nil
 	m.settle(time.Now()) // only now has what was told before the terminal's width
-	go pump(inner, p.Send, cfg.Chat, cfg.Seen)
+	go pump(inner, p.Send, cfg.Chat, cfg.Seen, cfg.Changed)
 	_, err := p.Run()
 	switch {
 	case m.crash != nil:
@@ -111,7 +112,7 @@ func (m *model) run(ctx context.Context, cfg Config, options ...tea.ProgramOptio
 
 // pump brings what arrives to the screen: the first at once, then what has come at most
 // once in a frame.
-func pump(ctx context.Context, send func(tea.Msg), heard <-chan chat.Event, seen <-chan discovery.Event) {
+func pump(ctx context.Context, send func(tea.Msg), heard <-chan chat.Event, seen <-chan discovery.Event, changed <-chan struct{}) {
 	var batch arrived
 	var frame <-chan time.Time
 	for {
@@ -128,12 +129,14 @@ func pump(ctx context.Context, send func(tea.Msg), heard <-chan chat.Event, seen
 				continue
 			}
 			batch.seen = append(batch.seen, e)
+		case <-changed:
+			batch.changed = true
 		case <-frame:
 			frame = nil
 		case <-ctx.Done():
 			return
 		}
-		if frame == nil && (batch.chat != nil || batch.seen != nil) {
+		if frame == nil && (batch.chat != nil || batch.seen != nil || batch.changed) {
 			send(batch)
 			batch = arrived{}
 			frame = time.After(time.Second / fps)
