@@ -48,7 +48,7 @@ func TestNodesInRooms(t *testing.T) {
 	if ctx.Err() != nil {
 		t.Fatal("the survey never ended")
 	}
-	if rooms := from.Rooms(); !slices.Equal(rooms, []Room{{Name: "#dev", Members: 1}, {Name: "#here", Joined: true, Members: 4}}) {
+	if rooms := from.Rooms(); !slices.Equal(rooms, []Room{{Name: "#dev", Handle: "#dev", Members: 1}, {Name: "#here", Handle: "#here", Joined: true, Members: 4}}) {
 		t.Errorf("the rooms are %+v", rooms)
 	}
 	if _, _, err := from.SendRoom(secret.Name, "hello"); !errors.Is(err, ErrNotIn) {

@@ -39,6 +39,7 @@ func (m Membership) Handle() string {
 // Room is a room as seen from here.
 type Room struct {
 	Name    string
+	Handle  string // tells rooms of one name apart (SPEC §13.1)
 	Private bool
 	Joined  bool // we are in it
 	Members int  // how many are in it, ourselves included
@@ -415,7 +416,7 @@ func (c *core) list() []Room {
 	byHandle := map[string]*Room{}
 	add := func(handle string, m Membership, joined bool) {
 		if byHandle[handle] == nil {
-			byHandle[handle] = &Room{Name: m.Name, Private: !m.Key.IsZero(), Joined: joined}
+			byHandle[handle] = &Room{Name: m.Name, Handle: handle, Private: !m.Key.IsZero(), Joined: joined}
 			if joined && !c.rooms.passing {
 				byHandle[handle].Members++
 			}

@@ -206,6 +206,8 @@ func explain(err error) (code int, text, remedy string) {
 		return exitFailure, text, remedy
 	case errors.Is(err, chat.ErrRefused):
 		return exitFailure, "you have blocked them: nothing was sent", "to talk with them all the same: earshot people unblock PEER"
+	case errors.Is(err, chat.ErrNotIn):
+		return exitFailure, "you aren't in that room any more: nothing was sent", "to be in it: earshot rooms join '#...'"
 	case errors.Is(err, chat.ErrSelf):
 		return exitFailure, "that is your own address", "who is there: earshot peers"
 	case errors.Is(err, chat.ErrTooManyRooms):

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"earshot/chat"
+	"earshot/chat/room"
+	"earshot/cmd/earshot/internal/app"
 )
 
 // reads returns a process whose standard input is that.
@@ -84,5 +88,49 @@ func TestInput(t *testing.T) {
 		if got, _ := reads(t, "").text(t.Context(), []string{words}); got != want {
 			t.Errorf("%q becomes %q", words, got)
 		}
+	}
+}
+
+// Between pipes what is for a room goes to no other of its name.
+func TestPipeRoomReplaced(t *testing.T) {
+	for name, happens := range map[string]func(a *app.App) error{
+		"left":         func(a *app.App) error { return a.Node.Leave("#dev") },
+		"another":      func(a *app.App) error { return a.Node.Join(chat.Membership{Name: "#dev"}) },
+		"another key":  func(a *app.App) error { return a.Node.Join(chat.Membership{Name: "#dev", Key: room.Key{2}}) },
+		"the same one": func(a *app.App) error { return a.Node.Join(chat.Membership{Name: "#dev", Key: room.Key{1}}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := person(t, "ana")
+			defer a.Close(func(chat.Event) {})
+			if err := a.Node.Join(chat.Membership{Name: "#dev", Key: room.Key{1}}); err != nil {
+				t.Fatal(err)
+			}
+			in, typist, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			said, notes, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer said.Close()
+			p := &process{in: in, out: notes, err: notes}
+			ended := make(chan error, 1)
+			go func() { ended <- p.pipeRoom(t.Context(), a, "#dev", time.Second); notes.Close() }()
+			buf := make([]byte, 1000)
+			if n, err := said.Read(buf); err != nil || !strings.Contains(string(buf[:n]), "in #dev") {
+				t.Fatalf("%q, %v", buf[:n], err)
+			}
+			if err := happens(a); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = typist.WriteString("the line\n")
+			_ = typist.Close()
+			err = <-ended
+			if code, text, _ := explain(err); errors.Is(err, chat.ErrNotIn) != (name != "the same one") || name != "the same one" && code != exitFailure {
+				t.Errorf("exit code %d, %s", code, text)
+			}
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/term"
@@ -40,6 +41,13 @@ type plain struct {
 	bell  bool // rings for what is worth it
 	rang  time.Time
 
+	// What is typed after something that should show another conversation is meant for that one.
+	// Where it doesn't come to that, lines begun before this was said go nowhere.
+	moves  atomic.Int64 // how often it didn't
+	strays int64        // lines with a lesser stamp are such; 0: none are
+	piped  bool         // nobody types: lines have no stamp
+	unsaid int          // lines that weren't said
+
 	pasted []string // lines that make one message with the next one typed
 	hinted map[app.Conv]bool
 	secret string // what the next line is asked for: it is an Answer
@@ -60,8 +68,12 @@ func runPlain(ctx context.Context, p *process, a *app.App, s *app.Session, color
 	t := newPlain(a, s, color)
 	t.bell = bell && term.IsTerminal(int(p.out.Fd()))
 	if !console.Possible(p.in, p.out) {
-		t.paper = (*sheet)(p)
-		return t.talk(p.whileRead(ctx), bareLines(ctx, p.in), nil)
+		t.paper, t.piped = (*sheet)(p), !p.interactive()
+		stamp := t.moves.Load
+		if t.piped {
+			stamp = func() int64 { return 0 }
+		}
+		return t.talk(p.whileRead(ctx), bareLines(ctx, p.in, stamp), nil)
 	}
 	con, err := p.openConsole()
 	if err != nil {
@@ -75,6 +87,7 @@ func runPlain(ctx context.Context, p *process, a *app.App, s *app.Session, color
 func (t *plain) onConsole(ctx context.Context, con *console.Console) error {
 	t.paper, t.gone = con, con.Gone()
 	con.Recall(t.s.Typed())
+	con.Stamp = t.moves.Load
 	asked := make(chan completion)
 	done := make(chan struct{})
 	defer close(done)
@@ -129,7 +142,7 @@ func (t *plain) talk(ctx context.Context, lines <-chan console.Line, asked <-cha
 				leave = time.After(leaveFor)
 			}
 			if !t.sending() {
-				return unsaid(t.a, t.s)
+				return t.end()
 			}
 		}
 		typed, gone := lines, (<-chan struct{})(nil)
@@ -164,7 +177,7 @@ func (t *plain) talk(ctx context.Context, lines <-chan console.Line, asked <-cha
 			timer.Reset(time.Until(t.s.Tick(time.Now())))
 			t.alone()
 		case <-leave:
-			return unsaid(t.a, t.s)
+			return t.end()
 		case <-ctx.Done():
 			if err := unsaid(t.a, t.s); err != nil {
 				t.say(err.Error())
@@ -176,6 +189,18 @@ func (t *plain) talk(ctx context.Context, lines <-chan console.Line, asked <-cha
 
 // leaveFor is how long somebody who leaves waits for what is on its way.
 const leaveFor = 300 * time.Millisecond
+
+// end says what isn't delivered, or where nobody sees it said what wasn't said at all.
+func (t *plain) end() error {
+	err := unsaid(t.a, t.s)
+	if err == nil && t.piped && t.unsaid > 0 {
+		err = fmt.Errorf("%d of the lines couldn't be sent", t.unsaid)
+	}
+	return err
+}
+
+// stray notes that another conversation was asked for, and isn't shown.
+func (t *plain) stray() { t.strays = t.moves.Add(1) }
 
 // sending reports whether something is on its way.
 func (t *plain) sending() bool {
@@ -199,7 +224,14 @@ func (t *plain) typed(line console.Line) {
 		t.secret = ""
 		t.s.Answer(line.Text)
 	case line.Refused != "":
+		t.unsaid++
 		t.say(line.Refused)
+	case line.Stamp < t.strays && app.IsFor(line.Text):
+		t.pasted = nil
+		if strings.TrimSpace(line.Text) != "" {
+			t.unsaid++
+			t.say("not said, as it was for another conversation: " + clip(line.Text))
+		}
 	case line.Pasted && !conv.IsZero():
 		t.pasted = append(t.pasted, line.Text)
 	case t.pasted != nil:

@@ -198,3 +198,40 @@ func TestPlainIsHarmless(t *testing.T) {
 	}
 	ana.sees("e␛[2Jve꞉ hi␊> 14꞉03: one\r\n    14:04 bob: two\r\n    ␛]0;title␇three\ufffd\r\n    > 14:05 four ✓\r\n")
 }
+
+// A line typed for a conversation that doesn't begin goes nowhere, though another is open; one
+// typed once that was said goes to the one that is.
+func TestPlainStrays(t *testing.T) {
+	anaApp, bobApp := person(t, "ana"), person(t, "bob")
+	ana, bob := sit(t, anaApp), sit(t, bobApp)
+	ana.sees("you are ana")
+	ana.types(loopback(bobApp) + "\r")
+	ana.sees("you talk with bob")
+	ana.types("/to nobody\ra secret\r/me tells it\r\x1b[200~more\nof it\x1b[201~\r")
+	ana.sees("nobody called nobody is visible")
+	ana.sees("not said, as it was for another conversation: a secret")
+	ana.sees("not said, as it was for another conversation: /me tells it")
+	ana.sees("not said, as it was for another conversation: of it")
+	ana.types("for bob\r")
+	ana.sees("delivered: for bob")
+	ana.types("/to 127.0.0.1:1\rfor whoever is called\r") // while it is called
+	ana.sees("127.0.0.1:1 doesn't answer")
+	ana.sees("not said, as it was for another conversation: for whoever is called")
+	ana.types("/close\rnobody\rbob\rhello\r") // a name isn't one of these
+	ana.sees("nobody called nobody is visible")
+	ana.sees("not said, as it was for another conversation: bob")
+	ana.types("/to bob\ronce more\r")
+	ana.sees("delivered: once more")
+	bob.sees("ana: for bob")
+	bob.sees("ana: once more")
+	if rest := bob.rest(); strings.Contains(rest, "secret") || strings.Contains(rest, "whoever") || strings.Contains(rest, "of it") {
+		t.Errorf("bob sees %q", rest)
+	}
+}
+
+// rest is what is on the screen after what was seen.
+func (m *fakeTerminal) rest() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.screen.String()
+}

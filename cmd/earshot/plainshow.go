@@ -29,8 +29,12 @@ func (t *plain) show() {
 				t.say(n.Text + how)
 			}
 		case app.Told:
+			if n.Stays {
+				t.stray()
+			}
 			t.say(n.Text)
 		case app.Turned:
+			t.strays = 0
 			t.turned(n.Conv)
 		case app.Found:
 			t.found(n)
@@ -53,6 +57,9 @@ func (t *plain) said(n app.News) {
 	switch {
 	case n.Line.Notice:
 		t.say(n.Line.Text)
+	case n.Line.Out && n.Line.State == app.Failed && !n.Line.Elsewhere:
+		t.unsaid++
+		t.mark(n)
 	case n.Line.Out && n.Line.Elsewhere && n.Conv == t.s.Current():
 		t.line(n.Line, n.Line.At.Local().Format("15:04 "))
 	case n.Line.Out && n.Conv == t.s.Current():

@@ -194,9 +194,13 @@ func chatRoom(p *process, c *cli.Context) error {
 // pipeRoom talks in a room between pipes.
 func (p *process) pipeRoom(ctx context.Context, a *app.App, name string, timeout time.Duration) error {
 	p.notice(fmt.Sprintf("in %s with %d others", name, len(a.Node.Members(name))), "")
+	handle := handleOf(a, name)
 	t := &talk{
 		p: p, a: a, room: name,
 		say: func(text string) (chat.MessageID, []chat.Person, error) {
+			if handleOf(a, name) != handle {
+				return chat.MessageID{}, nil, chat.ErrNotIn
+			}
 			id, to, err := a.Node.SendRoom(name, text)
 			if err == nil && len(to) == 0 {
 				p.notice("nobody else is in "+name+" yet; who comes in the next hours is given what you have said, while you are here", "")
@@ -210,6 +214,16 @@ func (p *process) pipeRoom(ctx context.Context, a *app.App, name string, timeout
 		return &empty{name}
 	}
 	return err
+}
+
+// handleOf returns the handle of the room of that name that we are in; empty: of none.
+func handleOf(a *app.App, name string) string {
+	for _, r := range a.Node.Rooms() {
+		if r.Joined && r.Name == name {
+			return r.Handle
+		}
+	}
+	return ""
 }
 
 // inRoom prints what is said in the room, and who comes and goes.

@@ -21,9 +21,9 @@ func (p *sheet) Answer()           {}
 func (p *sheet) Hide(string) bool  { return !term.IsTerminal(int(p.in.Fd())) }
 func (p *sheet) Width() int        { return 0 }
 
-// bareLines reads in line by line. What can't be said is told by Do.
-func bareLines(ctx context.Context, in *os.File) <-chan console.Line {
-	lines := make(chan console.Line)
+// bareLines reads in line by line, ahead of what they wait for. What can't be said is told by Do.
+func bareLines(ctx context.Context, in *os.File, stamp func() int64) <-chan console.Line {
+	lines := make(chan console.Line, 100)
 	go func() {
 		send := func(l console.Line) bool {
 			select {
@@ -34,9 +34,9 @@ func bareLines(ctx context.Context, in *os.File) <-chan console.Line {
 			}
 		}
 		for l := range readLines(in) {
-			line := console.Line{Text: l.text, Err: l.err}
+			line := console.Line{Text: l.text, Stamp: stamp(), Err: l.err}
 			if l.refused != "" {
-				line = console.Line{Refused: fmt.Sprintf("line %d %s: not sent", l.number, l.refused)}
+				line = console.Line{Stamp: stamp(), Refused: fmt.Sprintf("line %d %s: not sent", l.number, l.refused)}
 			}
 			if !send(line) {
 				return

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type Command struct {
 	room  bool                    // or a room
 	names func(*Session) []string // or one of these, instead of those in the list
 	words string                  // that may follow
+	here  bool                    // it is about the conversation shown, where it names no other
 	run   func(s *Session, c Conv, args string, now time.Time)
 }
 
@@ -29,21 +31,21 @@ func Commands() []Command {
 	return []Command{
 		{Name: "/to", Args: "NAME", Help: "talk with NAME, of which the beginning will do, at an address, or in a #room", who: true, room: true, run: (*Session).doTo},
 		{Name: "/msg", Args: "NAME TEXT", Help: "say TEXT to NAME or in a #room, and stay here", who: true, room: true, run: (*Session).doMsg},
-		{Name: "/me", Args: "DOES", Help: "say what you do", run: (*Session).doMe},
+		{Name: "/me", Args: "DOES", Help: "say what you do", here: true, run: (*Session).doMe},
 		{Name: "/next", Help: "go to the next unread conversation", run: (*Session).doNext},
 		{Name: "/close", Help: "talk with nobody, to see who is here, or to search all that was said", run: (*Session).doClose},
 		{Name: "/who", Args: "[#ROOM]", Help: "who is here, or in a room", room: true, run: (*Session).doWho},
 		{Name: "/join", Args: "#ROOM [private]", Help: "be in a room; of a private one the passphrase is asked for", names: (*Session).otherRooms, words: "private", run: (*Session).doJoin},
-		{Name: "/leave", Args: "[#ROOM]", Help: "be in a room no more", room: true, run: (*Session).doLeave},
+		{Name: "/leave", Args: "[#ROOM]", Help: "be in a room no more", room: true, here: true, run: (*Session).doLeave},
 		{Name: "/rooms", Help: "which rooms there are, and how many are in them", run: (*Session).doRooms},
-		{Name: "/missing", Help: "who doesn't have what you said last in this room", run: (*Session).doMissing},
+		{Name: "/missing", Help: "who doesn't have what you said last in this room", here: true, run: (*Session).doMissing},
 		{Name: "/log", Args: "[NAME] [COUNT]", Help: "what was said last", who: true, room: true, run: (*Session).doLog},
 		{Name: "/search", Args: "WORDS", Help: "find what has all the words; * stands for the rest of one", run: (*Session).doSearch},
-		{Name: "/retry", Help: "say again what failed", run: (*Session).doRetry},
-		{Name: "/verify", Args: "[NAME] [yes|no]", Help: "compare safety words, and say whether they are the same", who: true, words: "yes no", run: (*Session).doVerify},
+		{Name: "/retry", Help: "say again what failed", here: true, run: (*Session).doRetry},
+		{Name: "/verify", Args: "[NAME] [yes|no]", Help: "compare safety words, and say whether they are the same", who: true, words: "yes no", here: true, run: (*Session).doVerify},
 		{Name: "/rename", Args: "NAME [PETNAME]", Help: "give NAME a name of your own, or take it back", names: (*Session).everybody, run: (*Session).doRename},
-		{Name: "/mute", Args: "[NAME]", Help: "don't ring for NAME, or a #room; again: do", who: true, room: true, run: (*Session).doMute},
-		{Name: "/keep", Args: "[TIME|forever|default]", Help: "for how long messages here are kept, as 90d: hours (h), days (d), weeks (w) or years (y)", words: "forever default", run: (*Session).doKeep},
+		{Name: "/mute", Args: "[NAME]", Help: "don't ring for NAME, or a #room; again: do", who: true, room: true, here: true, run: (*Session).doMute},
+		{Name: "/keep", Args: "[TIME|forever|default]", Help: "for how long messages here are kept, as 90d: hours (h), days (d), weeks (w) or years (y)", words: "forever default", here: true, run: (*Session).doKeep},
 		{Name: "/block", Args: "NAME", Help: "have nothing more to do with NAME", who: true, run: (*Session).doBlock},
 		{Name: "/unblock", Args: "NAME", Help: "hear NAME again", names: (*Session).blocked, run: (*Session).doUnblock},
 		{Name: "/forget", Args: "NAME yes", Help: "remove NAME, and all that was said with them", names: (*Session).everybody, words: "yes", run: (*Session).doForget},
@@ -84,6 +86,17 @@ func (s *Session) Do(line string, c Conv, now time.Time) {
 		}
 		s.refuse("there is no " + clean.Line(name) + "; /help tells what there is, and // begins a message with a slash")
 	}
+}
+
+// IsFor reports whether a typed line is for the conversation shown, or for one that it names.
+func IsFor(line string) (shown bool) {
+	line = strings.TrimSpace(Lines(line))
+	if !strings.HasPrefix(line, "/") || strings.HasPrefix(line, "//") {
+		return true
+	}
+	name, _, _ := strings.Cut(line, " ")
+	i := slices.IndexFunc(Commands(), func(c Command) bool { return c.Name == name })
+	return i >= 0 && Commands()[i].here
 }
 
 // say says a line, or where there is no conversation goes to whom it names.
@@ -182,14 +195,17 @@ func cutQuoted(args string) (name, rest string, ok bool) {
 
 func (s *Session) doTo(_ Conv, args string, now time.Time) {
 	if IsRoom(args) {
-		if c, ok := s.inside(args, true); ok {
-			s.Turn(c.conv, now)
+		c, err := s.inside(args, true)
+		if err != nil {
+			s.stay(err.Error())
+			return
 		}
+		s.Turn(c.conv, now)
 		return
 	}
 	q, err := ParsePeer(args)
 	if err != nil {
-		s.refuse(s.explain(err))
+		s.stay(s.explain(err))
 		return
 	}
 	target := chat.Target{Addrs: q.Addrs}
@@ -204,7 +220,7 @@ func (s *Session) doTo(_ Conv, args string, now time.Time) {
 			peer, _ := s.book.Match(q, s.peers(), true)
 			target.Addrs = peer.Addrs
 		case !none || q.Host == "":
-			s.refuse(s.explain(err))
+			s.stay(s.explain(err))
 			return
 		}
 	}
@@ -226,9 +242,9 @@ func (s *Session) doTo(_ Conv, args string, now time.Time) {
 			s.calling--
 			switch {
 			case errors.Is(err, chat.ErrUnreachable):
-				s.refuse(q.Arg + " doesn't answer")
+				s.stay(q.Arg + " doesn't answer")
 			case err != nil:
-				s.refuse(s.explain(err))
+				s.stay(s.explain(err))
 			default:
 				s.link(s.contact(person), now)
 				s.turnLate(Conv{Key: person.Key}, since, "% answers", now)
@@ -266,7 +282,7 @@ func (s *Session) doNext(_ Conv, _ string, now time.Time) {
 		s.Turn(c, now)
 		return
 	}
-	s.Tell("nothing is unread")
+	s.stay("nothing is unread")
 }
 
 func (s *Session) doClose(c Conv, _ string, now time.Time) {

@@ -66,6 +66,9 @@ func (r *Row) Words() string {
 	if r.Muted {
 		words = append(words, "muted")
 	}
+	if r.Blocked {
+		words = append(words, "blocked")
+	}
 	return strings.Join(words, ", ")
 }
 
@@ -146,13 +149,19 @@ func (s *Session) doBlock(c Conv, args string, now time.Time) {
 		return
 	}
 	label := s.Label(who.conv)
-	s.decideThen(who, label+" is blocked: nothing of theirs reaches you, and they can't tell; to undo it: /unblock "+who.arg,
-		func(p chat.Person) error { return s.store.SetBlocked(p, true, now) },
-		func(now time.Time) {
-			if s.current == who {
-				s.Turn(Conv{}, now)
-			}
-		})
+	if s.store != nil {
+		s.end(who, now)
+	}
+	s.decide(who, label+" is blocked: nothing of theirs reaches you, and they can't tell; to undo it: /unblock "+who.arg,
+		func(p chat.Person) error { return s.store.SetBlocked(p, true, now) })
+}
+
+// end shows nobody where that conversation is shown. It is done with what the person asks for,
+// not when that has come about: by then they may be typing.
+func (s *Session) end(c *contact, now time.Time) {
+	if s.current == c {
+		s.Turn(Conv{}, now)
+	}
 }
 
 func (s *Session) doUnblock(c Conv, args string, now time.Time) {
@@ -170,6 +179,9 @@ func (s *Session) doForget(c Conv, args string, now time.Time) {
 		s.refuse("to remove " + s.Label(who.conv) + " and all that was said with them: /forget " + args + " yes")
 		return
 	}
+	if s.store != nil {
+		s.end(who, now)
+	}
 	var residue error // forgotten all the same
 	s.decideThen(who, s.Label(who.conv)+" is forgotten",
 		func(p chat.Person) error {
@@ -179,14 +191,11 @@ func (s *Session) doForget(c Conv, args string, now time.Time) {
 			}
 			return err
 		},
-		func(now time.Time) {
+		func(time.Time) {
 			if residue != nil {
 				s.refuse(s.explain(residue))
 			}
-			if s.current == who {
-				s.Turn(Conv{}, now)
-			}
-			who.tail, who.past, who.undone, who.opened, who.known = lines{}, lines{}, nil, false, false
+			who.tail, who.past, who.undone, who.opened, who.known = lines{}, lines{}, nil, who == s.current, false
 			who.view, who.last = store.View{Peer: who.conv.Key}, time.Time{}
 			who.stored = who.view
 			delete(s.unkept, who.conv)

@@ -17,11 +17,10 @@ const surveyFor = 3 * time.Second
 
 // inside returns the room that is meant among those that we are in; with prefix the beginning
 // of its name will do.
-func (s *Session) inside(arg string, prefix bool) (*contact, bool) {
+func (s *Session) inside(arg string, prefix bool) (*contact, error) {
 	name, err := room.ParseName(arg)
 	if err != nil {
-		s.refuse(err.Error())
-		return nil, false
+		return nil, err
 	}
 	if !s.counted {
 		s.count()
@@ -31,16 +30,15 @@ func (s *Session) inside(arg string, prefix bool) (*contact, bool) {
 		switch {
 		case !c.joined:
 		case conv.Room == name:
-			return c, true
+			return c, nil
 		case prefix && strings.HasPrefix(conv.Room, name):
 			found = append(found, c)
 		}
 	}
 	if len(found) == 1 {
-		return found[0], true
+		return found[0], nil
 	}
-	s.refuse("you aren't in " + clean.Line(name) + "; to be in it: /join " + clean.Line(name))
-	return nil, false
+	return nil, fmt.Errorf("you aren't in %s; to be in it: /join %s", clean.Line(name), clean.Line(name))
 }
 
 // partner takes a room or a person off args; without one it is that of c.
@@ -52,8 +50,11 @@ func (s *Session) partner(c Conv, args string) (who *contact, rest string, ok bo
 		return s.person(c, args, true)
 	}
 	name, rest, _ := strings.Cut(args, " ")
-	who, ok = s.inside(name, false)
-	return who, strings.TrimSpace(rest), ok
+	who, err := s.inside(name, false)
+	if err != nil {
+		s.refuse(err.Error())
+	}
+	return who, strings.TrimSpace(rest), err == nil
 }
 
 // whoIn tells who is in a room.
@@ -117,7 +118,7 @@ func (s *Session) doJoin(_ Conv, args string, _ time.Time) {
 	rest = strings.TrimSpace(rest)
 	switch {
 	case err != nil:
-		s.refuse(err.Error())
+		s.stay(err.Error())
 	case rest == "" || name == room.Here:
 		s.calling++
 		s.enter(chat.Membership{Name: name}, s.acts)
@@ -125,7 +126,7 @@ func (s *Session) doJoin(_ Conv, args string, _ time.Time) {
 		s.passFor = name
 		s.news = append(s.news, News{Kind: Asked, Text: "passphrase of " + s.Label(Conv{Room: name})})
 	default:
-		s.refuse("a room's name is one word; a passphrase is asked for: /join " + clean.Line(name) + " private")
+		s.stay("a room's name is one word; a passphrase is asked for: /join " + clean.Line(name) + " private")
 	}
 }
 
@@ -137,7 +138,7 @@ func (s *Session) Answer(secret string) {
 	case name == "":
 		return
 	case secret == "":
-		s.refuse("without a passphrase you aren't in " + s.Label(Conv{Room: name}))
+		s.stay("without a passphrase you aren't in " + s.Label(Conv{Room: name}))
 		return
 	}
 	s.calling++
@@ -155,7 +156,7 @@ func (s *Session) enter(m chat.Membership, since int) {
 		return func(now time.Time) {
 			s.calling--
 			if s.counted = false; err != nil {
-				s.refuse(s.explain(err))
+				s.stay(s.explain(err))
 				return
 			}
 			s.count()
@@ -178,7 +179,7 @@ func (s *Session) survey(then func()) {
 	})
 }
 
-func (s *Session) doLeave(c Conv, args string, _ time.Time) {
+func (s *Session) doLeave(c Conv, args string, now time.Time) {
 	if args == "" && c.Room == "" {
 		s.refuse("leave which room? /leave #ROOM")
 		return
@@ -186,22 +187,21 @@ func (s *Session) doLeave(c Conv, args string, _ time.Time) {
 	if args == "" {
 		args = c.Room
 	}
-	in, ok := s.inside(args, false)
-	if !ok {
+	in, err := s.inside(args, false)
+	if err != nil {
+		s.refuse(err.Error())
 		return
 	}
+	s.end(in, now)
 	s.job(func(context.Context) func(time.Time) {
 		err := s.leave(in.conv.Room)
-		return func(now time.Time) {
+		return func(time.Time) {
 			if err != nil {
 				s.refuse(s.explain(err))
 				return
 			}
 			s.count()
 			s.stale = true
-			if s.current == in {
-				s.Turn(Conv{}, now)
-			}
 			s.Tell("you have left " + in.label)
 		}
 	})

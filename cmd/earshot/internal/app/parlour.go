@@ -17,6 +17,8 @@ import (
 // parlour is what a contact has besides, when it is a room.
 type parlour struct {
 	joined   bool
+	handle   string // of the room of this name that was joined last
+	meant    string // of the one that was turned to
 	private  bool
 	members  int  // with me
 	mentions int  // of what is unread
@@ -80,6 +82,14 @@ func (s *Session) count() {
 		}
 		in[r.Name] = true
 		c := s.room(r.Name)
+		if c.handle != r.Handle {
+			c.handle = r.Handle
+			if c == s.current && c.meant == "" {
+				c.meant = c.handle
+			} else if c == s.current {
+				s.note(c, s.replaced(c), s.now)
+			}
+		}
 		if !c.joined || c.members != r.Members || c.private != r.Private {
 			c.joined, c.members, c.private = true, r.Members, r.Private
 			s.stale = true
@@ -195,9 +205,19 @@ func (s *Session) heardIn(e chat.Event) {
 	s.take(c, line, line.Mention)
 }
 
+// replaced says that the room isn't the one that was turned to, which had the same name.
+func (s *Session) replaced(c *contact) string {
+	return "another room is called " + c.label + " now, which another process of yours has joined; to talk in it: /to " + c.arg
+}
+
 // sayIn says something in a room.
 func (s *Session) sayIn(c *contact, line Line, raw string) {
-	id, to, err := s.node.SendRoom(c.conv.Room, raw)
+	var id chat.MessageID
+	var to []chat.Person
+	err := errReplaced
+	if s.count(); c != s.current || c.meant == c.handle {
+		id, to, err = s.node.SendRoom(c.conv.Room, raw)
+	}
 	line.ID, line.Of, line.State = id, len(to), Sent
 	switch {
 	case err != nil:

@@ -21,6 +21,7 @@ type Row struct {
 	Present  bool      // visible, or in a session with us
 	Away     bool      // they don't answer, though they were there
 	Muted    bool      // nothing from them is to disturb
+	Blocked  bool      // by us; listed while the conversation is shown
 	Typing   bool      // right now
 	Unread   int       // lines not seen yet
 	Mentions int       // of them, in a room: those that call me
@@ -55,12 +56,12 @@ func (s *Session) Rows() []Row {
 			}
 			continue
 		}
-		if c.blocked {
+		if c.blocked && c != s.current {
 			continue
 		}
 		s.rows = append(s.rows, Row{
 			Conv: c.conv, Label: c.label, Arg: c.arg, Warned: c.warned, Verified: c.verified, sort: c.sort,
-			Present: c.addrs >= 0 || c.linked, Away: c.away, Muted: c.view.Muted, Typing: !c.typingUntil.IsZero(),
+			Present: c.addrs >= 0 || c.linked, Away: c.away, Muted: c.view.Muted, Blocked: c.blocked, Typing: !c.typingUntil.IsZero(),
 			Unread: c.view.Unread, Last: c.last,
 		})
 	}
@@ -145,6 +146,7 @@ func (s *Session) reread() {
 		c.called = entry.Name
 	}
 	s.rename()
+	s.barred()
 }
 
 // call notes what somebody unknown calls themselves, or known where nothing is kept.

@@ -23,7 +23,8 @@ func (s *Session) turnLate(conv Conv, since int, how string, now time.Time) {
 	s.Turn(conv, now)
 }
 
-// Turn shows another conversation; the zero Conv none.
+// Turn shows another conversation; the zero Conv none. Only what the person does calls it, when
+// they do it: whatever happens to a conversation, what is typed in it goes nowhere else.
 func (s *Session) Turn(conv Conv, now time.Time) {
 	s.acts++
 	if s.current != nil {
@@ -37,7 +38,11 @@ func (s *Session) Turn(conv Conv, now time.Time) {
 		return
 	}
 	c := s.about(conv)
+	if conv.Room != "" {
+		s.count()
+	}
 	s.current = c
+	c.meant = c.handle
 	s.watch(c, true)
 	first := !c.opened
 	if c.opened = true; first {
@@ -211,9 +216,14 @@ func (s *Session) Say(conv Conv, raw string, now time.Time) {
 	s.seen(c)
 }
 
+// errReplaced reports that a room isn't the one that was turned to.
+var errReplaced = errors.New("another room has the name")
+
 // reason says why something couldn't be said.
 func (s *Session) reason(err error) string {
 	switch {
+	case errors.Is(err, errReplaced):
+		return "another room has its name now"
 	case errors.Is(err, chat.ErrNotIn):
 		return "you aren't in it"
 	case errors.Is(err, chat.ErrBacklog):

@@ -120,6 +120,7 @@ type News struct {
 	Text   string // harmless
 	Notify bool   // Said: worth a sign to somebody who looks elsewhere
 	Failed bool   // Told: what was asked wasn't done
+	Stays  bool   // Failed: that was to show another conversation
 	Hits   []Hit
 	Typed  bool // Found: by the command
 }
@@ -412,6 +413,11 @@ func (s *Session) job(j Job) { s.jobs = append(s.jobs, j) }
 // refuse says why it wasn't done.
 func (s *Session) refuse(text string) {
 	s.news = append(s.news, News{Kind: Told, Text: text, Failed: true})
+}
+
+// stay says why another conversation that was asked for isn't shown.
+func (s *Session) stay(text string) {
+	s.news = append(s.news, News{Kind: Told, Text: text, Failed: true, Stays: true})
 }
 
 // Explain says what is wrong, and the remedy.

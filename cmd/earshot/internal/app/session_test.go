@@ -127,7 +127,7 @@ func (d *desk) Send(to chat.Key, text string) (id chat.MessageID, err error) {
 
 func (d *desk) Rooms() (all []chat.Room) {
 	for _, name := range slices.Sorted(maps.Keys(d.members)) {
-		all = append(all, chat.Room{Name: name, Joined: true, Members: len(d.members[name]) + 1, Private: !d.keys[name].IsZero()})
+		all = append(all, chat.Room{Name: name, Handle: (&chat.Membership{Name: name, Key: d.keys[name]}).Handle(), Joined: true, Members: len(d.members[name]) + 1, Private: !d.keys[name].IsZero()})
 	}
 	return append(all, chat.Room{Name: "#other", Members: 2})
 }

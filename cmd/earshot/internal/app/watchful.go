@@ -96,6 +96,18 @@ func (s *Session) look() {
 	})
 }
 
+// barred tells when another process has blocked the one whose conversation is shown.
+func (s *Session) barred() {
+	c := s.current
+	if c == nil || c.conv.Room != "" {
+		return
+	}
+	was := c.blocked
+	if s.Rows(); c.blocked && !was {
+		s.note(c, c.label+" is blocked by another process of yours: nothing passes any more; to undo it: /unblock "+c.arg, s.now)
+	}
+}
+
 const takenBack = "taken back"
 
 // Empty explains why nobody is there, several lines of harmless text; empty: somebody is.

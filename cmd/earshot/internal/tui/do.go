@@ -76,6 +76,7 @@ func (m *model) pressTalking(text string, bound []*binding) {
 // wrote notes that the input has changed. It belongs to the conversation in which it was
 // written, also where a key has just turned to another.
 func (m *model) wrote() {
+	m.came = time.Time{}
 	m.s.SetDraft(m.conv, m.draft())
 	if m.conv.IsZero() {
 		return
@@ -106,6 +107,9 @@ func is(bound []*binding, actions ...action) bool {
 func (m *model) enter() {
 	text, now := m.input.text, time.Now()
 	m.told = ""
+	if m.surprised(now) {
+		return
+	}
 	switch _, err := app.Text(text); err {
 	case nil:
 	case app.ErrEmpty:
@@ -166,12 +170,14 @@ func (m *model) step(by int) {
 			at = i
 		}
 	}
-	m.turn(m.rows[(at+by+len(m.rows))%len(m.rows)])
+	if r, ok := m.aimed((at+by+len(m.rows))%len(m.rows), time.Now()); ok {
+		m.turn(r)
+	}
 }
 
 func (m *model) goTo(i int) {
-	if i < len(m.rows) {
-		m.turn(m.rows[i])
+	if r, ok := m.aimed(i, time.Now()); ok {
+		m.turn(r)
 	}
 }
 
@@ -396,8 +402,10 @@ func (m *model) openSwitcher() {
 	m.mode = switching
 }
 
+// pressSwitching finds somebody. Whom it has found stands still while no letter is typed.
 func (m *model) pressSwitching(text string, bound []*binding) {
 	w := &m.switcher
+	before := w.query.text
 	switch {
 	case text != "":
 		w.query.insert(text)
@@ -417,7 +425,10 @@ func (m *model) pressSwitching(text string, bound []*binding) {
 	case len(bound) > 0:
 		editing(&w.query, bound)
 	}
-	w.filter(m.rows)
+	if w.query.text != before {
+		w.filter(m.rows)
+	}
+	w.at = max(0, min(w.at, len(w.found)-1))
 }
 
 // pressHiding takes a secret, which isn't shown.

@@ -52,6 +52,10 @@ type model struct {
 	mouse         bool
 	rang          time.Time
 
+	acting bool        // the person, in this Update
+	came   time.Time   // when a conversation came up that was asked for before
+	moved  []time.Time // of each place in the list: when somebody else came to it
+
 	rows     []app.Row // our copy
 	empty    string    // why there are none
 	listTop  int       // of the list, the first row seen
@@ -125,6 +129,7 @@ func (m *model) Update(msg tea.Msg) (same tea.Model, cmd tea.Cmd) {
 	now := time.Now()
 	m.cmds = nil
 	m.stale = true
+	m.acting = false
 	switch msg := msg.(type) {
 	case calm:
 		m.stale = false
@@ -170,12 +175,15 @@ func (m *model) Update(msg tea.Msg) (same tea.Model, cmd tea.Cmd) {
 	case tea.BlurMsg:
 		m.focused = false
 	case tea.PasteMsg:
+		m.acting = true
 		m.paste(msg.Content)
 	case tea.MouseWheelMsg:
 		m.wheel(msg.Mouse())
 	case tea.MouseClickMsg:
-		m.click(msg.Mouse())
+		m.acting = true
+		m.click(msg.Mouse(), now)
 	case tea.KeyPressMsg:
+		m.acting = true
 		m.focused = true // whoever types looks here, also where the terminal doesn't say so
 		m.press(msg.Key())
 	}
@@ -228,6 +236,7 @@ func (m *model) settle(now time.Time) (changed bool) {
 	m.s.Attend(m.focused && m.timeline.follow && m.mode == talking && !m.s.Current().IsZero())
 	rows, empty := m.s.Rows(), m.s.Empty()
 	if changed = changed || empty != m.empty || !slices.Equal(rows, m.rows); changed {
+		m.move(rows, now)
 		m.rows, m.empty = append(m.rows[:0], rows...), empty
 	}
 	return changed
@@ -267,6 +276,9 @@ func (m *model) heard(n app.News, now time.Time) {
 			m.ring(from, n.Line.Text, now)
 		}
 	case app.Turned:
+		if m.came = (time.Time{}); !m.acting {
+			m.came = now
+		}
 		m.turned(n.Conv)
 	case app.Found:
 		m.found(n)

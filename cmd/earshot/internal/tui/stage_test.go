@@ -43,6 +43,7 @@ type stage struct {
 	s     *app.Session
 	node  *node
 	store *store.Store
+	book  *app.Book
 	msgs  chan tea.Msg
 	ids   uint64
 	quit  bool
@@ -54,6 +55,7 @@ type node struct {
 	ids     uint64
 	last    chat.MessageID
 	sent    []string
+	to      []chat.Key // of those that went to somebody
 	refuses error
 	store   *store.Store
 	members map[string][]chat.Person // of the rooms that I am in
@@ -108,7 +110,7 @@ func (n *node) Send(to chat.Key, text string) (chat.MessageID, error) {
 	n.ids++
 	n.last = chat.MessageID{1}
 	binary.BigEndian.PutUint64(n.last[8:], n.ids)
-	n.sent = append(n.sent, text)
+	n.sent, n.to = append(n.sent, text), append(n.to, to)
 	if n.store != nil {
 		if _, err := n.store.Said(chat.Saying{To: to, ID: n.last, Text: text, Sent: time.Now()}); err != nil {
 			return n.last, err
@@ -155,15 +157,15 @@ func onKeptStage(t *testing.T, kept bool, f func(*stage)) {
 
 // begin makes the session and the model.
 func (g *stage) begin() {
-	book := &app.Book{}
+	g.book = &app.Book{}
 	if g.store != nil {
-		if err := book.Read(g.store); err != nil {
+		if err := g.book.Read(g.store); err != nil {
 			g.t.Fatal(err)
 		}
 	}
 	var err error
 	g.s, err = app.NewSession(app.SessionConfig{
-		Me: me, Node: g.node, Book: book, Store: g.store, Settings: app.DefaultSettings(),
+		Me: me, Node: g.node, Book: g.book, Store: g.store, Settings: app.DefaultSettings(),
 		Rename: func(string) error { return nil },
 		Join: func(m chat.Membership) error {
 			g.node.members[m.Name], g.node.keys[m.Name] = nil, !m.Key.IsZero()

@@ -138,7 +138,7 @@ func (m *model) wheel(at tea.Mouse) {
 	}
 }
 
-func (m *model) click(at tea.Mouse) {
+func (m *model) click(at tea.Mouse, now time.Time) {
 	y := at.Y - 1 // below the bar
 	inList := at.X < m.listWidth() || m.listWidth() == 0 && m.s.Current().IsZero()
 	switch {
@@ -150,7 +150,9 @@ func (m *model) click(at tea.Mouse) {
 	case inList && y == m.bodyHeight()-1 && m.listTop+y < len(m.rows)-1:
 		m.listTop += m.bodyHeight() - 1
 	case inList && m.listTop+y < len(m.rows):
-		m.turn(m.rows[m.listTop+y])
+		if r, ok := m.aimed(m.listTop+y, now); ok {
+			m.turn(r)
+		}
 	case y == m.bodyHeight()-1 && !m.timeline.follow:
 		m.toEnd()
 	}

@@ -150,6 +150,8 @@ func standing(r *app.Row) string {
 	switch {
 	case r.Conv.Room != "":
 		return r.Words()
+	case r.Blocked:
+		return "is blocked; to undo it: /unblock"
 	case r.Warned:
 		return "make sure of them: /verify"
 	case r.Away && r.Present:
@@ -369,10 +371,10 @@ func (m *model) prompt() string {
 	case switching:
 		return "go to: "
 	}
-	if r := m.row(); r != nil {
-		return r.Label + "> "
+	if m.conv.IsZero() {
+		return "talk with> "
 	}
-	return "talk with> "
+	return m.s.Label(m.conv) + "> "
 }
 
 func (m *model) quitPrompt() string {
