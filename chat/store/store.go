@@ -276,7 +276,10 @@ func busy(err error) bool {
 	return ok && lite.Code()&0xff == lib.SQLITE_BUSY
 }
 
-func connect(path string) (*conn, error) {
+func connect(path string) (*conn, error) { return connectTo(path, "") }
+
+// connectTo is connect with parameters as of https://sqlite.org/uri.html.
+func connectTo(path, query string) (*conn, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -285,7 +288,7 @@ func connect(path string) (*conn, error) {
 	if !strings.HasPrefix(abs, "/") {
 		abs = "/" + abs // C:/...
 	}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: abs}).String())
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: abs, RawQuery: query}).String())
 	if err != nil {
 		return nil, err
 	}

@@ -97,17 +97,19 @@ func (a *archive) known(arg string) (store.Person, error) {
 func (p *process) interactive() bool { return term.IsTerminal(int(p.in.Fd())) }
 
 // confirm asks before something that can't be undone.
-func (a *archive) confirm(c *cli.Context, question string) error {
+func (a *archive) confirm(c *cli.Context, question string) error { return a.p.confirm(c, question) }
+
+func (p *process) confirm(c *cli.Context, question string) error {
 	if c.Bool("yes") {
 		return nil
 	}
-	if !a.p.interactive() {
+	if !p.interactive() {
 		return &usage{"nobody is there to confirm it", "to do it without being asked: --yes"}
 	}
-	fmt.Fprintf(a.p.err, "%s (yes or no) ", question)
+	fmt.Fprintf(p.err, "%s (yes or no) ", question)
 	answer := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(a.p.in).ReadString('\n')
+		line, _ := bufio.NewReader(p.in).ReadString('\n')
 		answer <- strings.TrimSpace(line)
 	}()
 	select {
@@ -115,7 +117,7 @@ func (a *archive) confirm(c *cli.Context, question string) error {
 		if line == "yes" {
 			return nil
 		}
-		if terminal.Gone(a.p.in) {
+		if terminal.Gone(p.in) {
 			return terminal.ErrGone
 		}
 		return &usage{"not confirmed", "nothing was changed"}

@@ -208,7 +208,7 @@ func command(p *process) *cli.App {
 			"two of them, as in: earshot send -- -ana- hello",
 		Version:               version(),
 		Flags:                 globalFlags(),
-		Commands:              []*cli.Command{peersCommand(p), chatCommand(p), sendCommand(p), listenCommand(p), roomsCommand(p), idCommand(p), nameCommand(p), logCommand(p), outboxCommand(p), verifyCommand(p), peopleCommand(p), doctorCommand(p)},
+		Commands:              []*cli.Command{peersCommand(p), chatCommand(p), sendCommand(p), listenCommand(p), roomsCommand(p), idCommand(p), nameCommand(p), logCommand(p), outboxCommand(p), verifyCommand(p), peopleCommand(p), backupCommand(p), restoreCommand(p), doctorCommand(p)},
 		Action:                func(c *cli.Context) error { return lobby(p, c) },
 		OnUsageError:          usageError,
 		ExitErrHandler:        func(*cli.Context, error) {},

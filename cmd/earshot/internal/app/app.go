@@ -178,7 +178,7 @@ func (a *App) begin(cfg Config, identity *chat.Identity, conn *net.UDPConn, disc
 // than the node is to listen waits at the socket.
 func (a *App) join(cfg Config) error {
 	if !cfg.Hidden {
-		a.lock = flock.New(filepath.Join(cfg.Dir, "advertise.lock"))
+		a.lock = flock.New(filepath.Join(cfg.Dir, store.AdvertiseLock))
 		first, err := a.lock.TryLock()
 		a.Twin = err != nil || !first
 	}

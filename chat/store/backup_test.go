@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"earshot/chat"
+)
+
+// person makes the data directory of somebody new.
+func person(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	must[*chat.Identity](t)(chat.LoadIdentity(filepath.Join(dir, IdentityFile)))
+	return dir
+}
+
+// restored restores a backup in a directory and opens it.
+func restored(t *testing.T, dir, file string) *Store {
+	t.Helper()
+	_, _, err := Restore(context.Background(), dir, file, now)
+	check(t, err)
+	return open(t, dir)
+}
+
+// A backup is made while processes run, has what they have said and heard, and all else
+// that makes a person; restored it is all there, and what was there before is set aside.
+func TestBackup(t *testing.T) {
+	dir := person(t)
+	s, other := open(t, dir), open(t, dir)
+	check(t, os.WriteFile(filepath.Join(dir, settingsFile), []byte("typing = false\n"), 0o600))
+	must[bool](t)(s.Heard(ana, id(1), "heard", now, now))
+	check(t, s.Flush())
+	must[bool](t)(other.Said(chat.Saying{To: ana.Key, ID: id(2), Text: "said", Sent: now}))
+	check(t, other.SetVerified(ana, true, now))
+	check(t, s.SetName("me"))
+	deleted := must[chat.MessageID](t)(s.Queue(ana, "secret plan", now))
+	check(t, s.Cancel(deleted, Cancelled))
+	must[int64](t)(s.Delete(Filter{After: 2}, now))
+	must[bool](t)(s.Heard(ana, id(3), "later", now, now))
+	file := filepath.Join(t.TempDir(), "saved")
+	b, err := s.Backup(context.Background(), file, now)
+	check(t, err)
+	if b.Messages != 3 || b.People != 1 || b.Waiting != 1 || b.Bytes == 0 {
+		t.Errorf("saved %+v", b)
+	}
+	content, err := os.ReadFile(file)
+	check(t, err)
+	if strings.Contains(string(content), "secret plan") {
+		t.Error("what was deleted is in the backup")
+	}
+	if info, _ := os.Stat(file); runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(file)); len(entries) != 1 {
+		t.Errorf("beside it: %v", entries)
+	}
+
+	to := filepath.Join(t.TempDir(), "new", "place")
+	if _, before, err := Restore(context.Background(), to, file, now); err != nil || before != "" {
+		t.Fatalf("restored: %q %v", before, err)
+	}
+	for _, name := range []string{IdentityFile, settingsFile} {
+		was, _ := os.ReadFile(filepath.Join(dir, name))
+		if got, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(got) != string(was) {
+			t.Errorf("%s: %q %v", name, got, err)
+		}
+	}
+	key, _ := os.ReadFile(filepath.Join(dir, IdentityFile))
+	if made, _ := os.ReadFile(filepath.Join(to, File)); strings.Contains(string(made), strings.Split(string(key), "\n")[1]) {
+		t.Error("the private key is in the database")
+	}
+	r := open(t, to)
+	if got := texts(must[[]Message](t)(r.Log(Filter{}))); !slices.Equal(got, []string{"heard", "said", "later"}) {
+		t.Errorf("restored %q", got)
+	}
+	if found := texts(must[[]Message](t)(r.Log(Filter{Search: "heard"}))); len(found) != 1 {
+		t.Errorf("found %q", found)
+	}
+	if people := must[[]Person](t)(r.People()); len(people) != 1 || !people[0].Verified {
+		t.Errorf("known: %+v", people)
+	}
+	if names := must[Names](t)(r.Names()); names.Kept != "me" {
+		t.Errorf("called %q", names.Kept)
+	}
+	if all := must[[]chat.Saying](t)(r.Outbox(ana.Key)); len(all) != 1 || all[0].ID != id(2) {
+		t.Errorf("to be sent: %v", all)
+	}
+	if told := r.Damaged(); told != nil {
+		t.Errorf("told of %v", told)
+	}
+}
+
+// A backup is restored beside no process, over what is there, and not at all where it
+// isn't whole; then nothing has changed.
+func TestRestore(t *testing.T) {
+	dir := person(t)
+	s := open(t, dir)
+	must[bool](t)(s.Heard(ana, id(1), "in it", now, now))
+	file := filepath.Join(t.TempDir(), "saved")
+	_, err := s.Backup(context.Background(), file, now)
+	check(t, err)
+	must[bool](t)(s.Heard(chat.Person{Key: key(5), Name: "eve"}, id(2), "since", now, now))
+	check(t, s.Flush())
+	var e *Error
+	if _, _, err := Restore(context.Background(), dir, file, now); !errors.As(err, &e) || !strings.Contains(e.Error(), "earshot runs in this data directory") {
+		t.Errorf("beside one that runs: %v", err)
+	} else if runtime.GOOS == "linux" && !strings.Contains(e.Error(), "pid") {
+		t.Errorf("which one? %v", err)
+	}
+	check(t, s.Close())
+
+	whole, err := os.ReadFile(file)
+	check(t, err)
+	flipped := slices.Clone(whole)
+	for i := len(flipped) / 2; i < len(flipped)/2+4096; i++ {
+		flipped[i] ^= 0xff
+	}
+	newer := filepath.Join(t.TempDir(), "newer")
+	check(t, os.WriteFile(newer, whole, 0o600))
+	k := must[*conn](t)(connect(newer))
+	_, err = k.c.ExecContext(ctx, "PRAGMA user_version = 99")
+	check(t, err)
+	k.close()
+	future, err := os.ReadFile(newer)
+	check(t, err)
+	plain, err := os.ReadFile(filepath.Join(dir, File))
+	check(t, err)
+	for name, content := range map[string][]byte{
+		"a third": whole[:len(whole)/3], "two thirds": whole[:len(whole)*2/3], "empty": {}, "flipped": flipped,
+		"rubbish": []byte(strings.Repeat("rubbish ", 1000)), "newer": future, "no backup": plain,
+	} {
+		bad := filepath.Join(t.TempDir(), "bad")
+		check(t, os.WriteFile(bad, content, 0o600))
+		if _, _, err := Restore(context.Background(), dir, bad, now); !errors.As(err, &e) || e.Path != bad || !strings.Contains(e.Remedy, "nothing was changed") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, _, err := Restore(context.Background(), dir, file+"-none", now); !errors.As(err, &e) {
+		t.Errorf("no file: %v", err)
+	}
+	if got, _ := os.ReadFile(filepath.Join(dir, File)); string(got) != string(plain) {
+		t.Error("the data were changed")
+	}
+
+	_, before, err := Restore(context.Background(), dir, file, now)
+	check(t, err)
+	if old, err := os.ReadFile(filepath.Join(before, File)); err != nil || string(old) != string(plain) {
+		t.Errorf("set aside: %v", err)
+	}
+	s = open(t, dir)
+	if got := texts(must[[]Message](t)(s.Log(Filter{}))); !slices.Equal(got, []string{"in it"}) {
+		t.Errorf("restored %q", got)
+	}
+	// Who has come to be known since is no first contact, and that is told.
+	if people := must[[]Person](t)(s.People()); len(people) != 2 {
+		t.Errorf("known: %+v", people)
+	}
+	if told := s.Damaged(); len(told) != 1 || told[0].Path != filepath.Join(dir, ContactsFile) {
+		t.Errorf("told of %v", told)
+	}
+	if got, _ := os.ReadFile(file); string(got) != string(whole) {
+		t.Error("the backup was changed")
+	}
+	check(t, s.Close())
+
+	// One that was interrupted keeps all else from starting, and is done again.
+	check(t, os.Mkdir(filepath.Join(dir, restoring), 0o700))
+	if _, err := Open(dir); !errors.As(err, &e) || !strings.Contains(e.Remedy, "earshot restore") {
+		t.Errorf("opened in the midst: %v", err)
+	}
+	_, again, err := Restore(context.Background(), dir, file, now.Add(time.Minute))
+	check(t, err)
+	if again == before {
+		t.Error("set aside over what was")
+	}
+	check(t, open(t, dir).Err())
+}
+
+// What was waiting when the backup was made and has been delivered since is sent again
+// after it is restored, and known where it arrives. What has waited too long has failed.
+func TestRestoredOutbox(t *testing.T) {
+	dir, there := person(t), open(t, t.TempDir())
+	bob := chat.Person{Key: key(2), Name: "bob"}
+	me := chat.Person{Key: key(9), Name: "me"}
+	s := open(t, dir)
+	must[chat.MessageID](t)(s.Queue(bob, "long ago", now.Add(-Expiry-time.Hour)))
+	must[chat.MessageID](t)(s.Queue(bob, "lately", now))
+	file := filepath.Join(t.TempDir(), "saved")
+	_, err := s.Backup(context.Background(), file, now)
+	check(t, err)
+	deliver := func(s *Store) (fresh int) {
+		for _, m := range must[[]chat.Saying](t)(s.Outbox(bob.Key)) {
+			if must[bool](t)(there.Heard(me, m.ID, m.Text, m.Sent, now)) {
+				fresh++
+			}
+			check(t, s.Delivered(bob.Key, m.ID, now))
+		}
+		return fresh
+	}
+	if n := deliver(s); n != 2 {
+		t.Errorf("%d delivered", n)
+	}
+	check(t, s.Close())
+	s = restored(t, dir, file)
+	if all := must[[]Message](t)(s.Undelivered()); len(all) != 2 || all[0].Status != Failed || all[1].Status != Queued {
+		t.Errorf("undelivered: %v", all)
+	}
+	if n := deliver(s); n != 0 {
+		t.Errorf("%d heard again", n)
+	}
+	if got := texts(must[[]Message](t)(there.Log(Filter{}))); !slices.Equal(got, []string{"long ago", "lately"}) {
+		t.Errorf("heard %q", got)
+	}
+}
