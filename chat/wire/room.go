@@ -29,6 +29,7 @@ type RoomHead struct {
 	Private []byte   `cbor:"2,keyasint,omitempty"` // id of a private one
 	Clock   uint64   `cbor:"3,keyasint"`
 	Parents [][]byte `cbor:"4,keyasint,omitempty"`
+	Earlier [][]byte `cbor:"5,keyasint,omitempty"` // parents that nobody waits for
 }
 
 // MarshalRoomState returns s as it stands in a rooms frame. It fails when s is too long.
@@ -70,12 +71,14 @@ func ParseRoomHead(message string) (h RoomHead, text string, err error) {
 		return RoomHead{}, "", ErrMalformed
 	}
 	text = message[len(b)-len(rest):]
-	if (h.Name == "") == (h.Private == nil) || h.Private != nil && len(h.Private) != TagSize || len(h.Parents) > MaxParents || text == "" {
+	if (h.Name == "") == (h.Private == nil) || h.Private != nil && len(h.Private) != TagSize || len(h.Parents) > MaxParents || len(h.Earlier) > MaxParents || text == "" {
 		return RoomHead{}, "", ErrMalformed
 	}
-	for _, p := range h.Parents {
-		if len(p) != ParentSize {
-			return RoomHead{}, "", ErrMalformed
+	for _, parents := range [][][]byte{h.Parents, h.Earlier} {
+		for _, p := range parents {
+			if len(p) != ParentSize {
+				return RoomHead{}, "", ErrMalformed
+			}
 		}
 	}
 	return h, text, nil

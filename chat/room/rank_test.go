@@ -1,0 +1,188 @@
+package room
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// said makes the nodes of messages written as "name clock parent...", with clocks in seconds after begin; a clock
+// that begins with = is in ms.
+func said(t *testing.T, lines ...string) (all []Node) {
+	for _, line := range lines {
+		words := strings.Fields(line)
+		n := Node{Ref: ref(words[0])}
+		if _, err := fmt.Sscanf(words[1], "=%d", &n.Clock); err != nil {
+			var seconds int64
+			if _, err := fmt.Sscan(words[1], &seconds); err != nil {
+				t.Fatal(err)
+			}
+			n.Clock = uint64(begin.UnixMilli() + 1000*seconds)
+		}
+		for _, p := range words[2:] {
+			n.Names = append(n.Names, ref(p))
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+func names(all []Node) string {
+	var s strings.Builder
+	for _, n := range all {
+		s.WriteByte(n.ID[0])
+	}
+	return s.String()
+}
+
+const year = 365 * 24 * 3600
+
+// A message comes after what it names, and as late as those allow that name it.
+func TestSort(t *testing.T) {
+	for what, tt := range map[string]struct {
+		lines []string
+		want  string
+	}{
+		"right clocks":                       {[]string{"a 1", "b 2 a", "c 3 b", "d 4 c"}, "abcd"},
+		"at once":                            {[]string{"a 1", "c 2 a", "b 2 a", "d 3 b c"}, "abcd"},
+		"clocks that go back":                {[]string{"a 9", "b 2 a", "c 1 b"}, "abc"},
+		"a clock years behind":               {[]string{"a 1", "b 2 a", fmt.Sprint("q ", -8*year), "r 3 b q", "s 4 r"}, "aqbrs"},
+		"a clock years ahead":                {[]string{"a 1", fmt.Sprint("f ", 2*year, " a"), "b 2 a", "c 3 f b", "d 4 c"}, "abfcd"},
+		"backdated, and none names it":       {[]string{"a 1", "b 2 a", "c 3 b", "x =0"}, "abcx"},
+		"backdated a little":                 {[]string{"a 1", "b 2 a", "c 3 b", "x -9"}, "abxc"},
+		"backdated, and named":               {[]string{"a 1", "b 2 a", "x =0", "c 3 b x", "d 4 c"}, "axbcd"},
+		"backdated below what it names":      {[]string{"a 1", "b 2 a", "c 3 b", "x =0 c"}, "abcx"},
+		"after the end of times":             {[]string{"a 1", "x =18446744073709551615 a", "b 2 a", "c 3 x b", "d 4 c"}, "axbcd"},
+		"two that none names":                {[]string{"a 1", "b 3 a", "c 2 a"}, "acb"},
+		"a network that fell in two":         {[]string{"a 1", "b 2 a", "c 4 b", "x 3 a", "y 5 x", "z 6 c y"}, "abxcyz"},
+		"yesterday's and today's apart":      {[]string{"a 1", "b 2 a", "x 90000", "y 90001 x", "z 90002 b y"}, "axbyz"},
+		"a parent that isn't here":           {[]string{"b 2 a", "c 3 b"}, "bc"},
+		"of those, with the same time":       {[]string{"b 1", "a 1", "c 1"}, "abc"},
+		"a circle":                           {[]string{"a 1", "x 5 y a", "y 2 x", "b 3 y"}, "yabx"},
+		"a circle, and what is named by it":  {[]string{"a 1", "x 3 y", "y 2 z", "z 4 x a", "b 9 z"}, "azyxb"},
+		"a message that names itself":        {[]string{"a 1 a", "b 2 a"}, "ab"},
+		"the clock of one who has just come": {[]string{"a =5", "b =6 a", "c 1 b"}, "abc"},
+	} {
+		all := said(t, tt.lines...)
+		for range 20 {
+			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			if Sort(all); names(all) != tt.want {
+				t.Errorf("%s: %s, want %s", what, names(all), tt.want)
+				break
+			}
+		}
+	}
+}
+
+// Whatever is said, circles and all, the order follows from the set, and nothing but a circle keeps a message from
+// coming after what it names.
+func TestSortAnything(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		all := make([]Node, 1+r.IntN(12))
+		for i := range all {
+			all[i] = Node{Ref: ref(string(rune('a' + i))), Clock: r.Uint64N(4) * 100_000_000_000}
+			for range r.IntN(4) {
+				all[i].Names = append(all[i].Names, ref(string(rune('a'+r.IntN(len(all)+2)))))
+			}
+		}
+		_, looped := Ranks(all)
+		Sort(all)
+		want := names(all)
+		for i, n := range all {
+			for _, p := range n.Names {
+				if j := slices.IndexFunc(all, func(m Node) bool { return m.Ref == p }); j > i && !looped {
+					t.Fatalf("%v stands before what it names: %s", n, want)
+				}
+			}
+		}
+		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		if Sort(all); names(all) != want {
+			t.Fatalf("%s, and %s", want, names(all))
+		}
+	}
+}
+
+// 100,000 messages are sorted soon, however they name each other.
+func TestSortMany(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for what, names := range map[string]func(i int) []int{
+		"in a row":     func(i int) []int { return []int{i - 1} },
+		"none":         func(int) []int { return nil },
+		"all the same": func(int) []int { return []int{0} },
+		"anything":     func(int) []int { return []int{r.IntN(100_000), r.IntN(100_000), r.IntN(100_000)} },
+		"one circle":   func(i int) []int { return []int{(i + 99_999) % 100_000} },
+	} {
+		all := make([]Node, 100_000)
+		for i := range all {
+			all[i].ID = [16]byte{byte(i >> 16), byte(i >> 8), byte(i)}
+			all[i].Clock = uint64(begin.UnixMilli()) + uint64(r.IntN(1e6))
+		}
+		for i := range all {
+			for _, p := range names(i) {
+				if p >= 0 {
+					all[i].Names = append(all[i].Names, all[p].Ref)
+				}
+			}
+		}
+		start := time.Now()
+		Sort(all)
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s: %v", what, took)
+		} else {
+			t.Logf("%s: %v", what, took)
+		}
+	}
+}
+
+// The rooms of testdata/order.json, from which another implementation can be checked.
+func TestOrderVectors(t *testing.T) {
+	b, err := os.ReadFile("../testdata/order.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rooms []struct {
+		Room     string
+		Messages []struct {
+			ID, Author string
+			Clock      uint64
+			Names      []string
+		}
+		Order []string
+	}
+	if err := json.Unmarshal(b, &rooms); err != nil || len(rooms) == 0 {
+		t.Fatal(err)
+	}
+	for _, room := range rooms {
+		var all []Node
+		label := map[Ref]string{}
+		parse := func(id string) (r Ref) {
+			var i, a []byte
+			if n, err := fmt.Sscanf(id, "%32x/%16x", &i, &a); n != 2 || err != nil || len(i) != 16 || len(a) != 8 {
+				t.Fatalf("%s: %q, %v", room.Room, id, err)
+			}
+			return Ref{[16]byte(i), Author(a)}
+		}
+		for _, m := range room.Messages {
+			n := Node{Ref: parse(m.ID + "/" + m.Author), Clock: m.Clock}
+			label[n.Ref] = m.ID + "/" + m.Author
+			for _, p := range m.Names {
+				n.Names = append(n.Names, parse(p))
+			}
+			all = append(all, n)
+		}
+		Sort(all)
+		var got []string
+		for _, n := range all {
+			got = append(got, label[n.Ref])
+		}
+		if !slices.Equal(got, room.Order) {
+			t.Errorf("%s: %q, want %q", room.Room, got, room.Order)
+		}
+	}
+}
