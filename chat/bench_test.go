@@ -32,7 +32,7 @@ func loopback(b testing.TB) *net.UDPConn {
 
 // OpenStore opens a real Store. It is set by a test outside of this package, which may
 // import what imports this package.
-var OpenStore func(dir string) (Store, error)
+var OpenStore func(dir string, clock func() (up time.Duration, wall time.Time)) (Store, error)
 
 // storesIn is set in the environment to where nodes keep real stores.
 const storesIn = "EARSHOT_BENCH_STORES"
@@ -57,7 +57,7 @@ func storeOf(name string) (Store, error) {
 			return nil, err
 		}
 	}
-	return OpenStore(dir)
+	return OpenStore(dir, nil)
 }
 
 // Both sides store what is said.

@@ -103,6 +103,7 @@ type core struct {
 
 	weakReplay bool             // for tests that show that such a fault is noticed
 	careless   bool             // the same
+	off        time.Duration    // the same: by how much the clock is wrong, which timers don't go by
 	chooseID   func() MessageID // for tests of peers who choose ids as they like; nil: they are random
 }
 
@@ -321,6 +322,9 @@ func (c *core) next(now time.Time, to []Event) []Event {
 	return to
 }
 
+// wall returns what the clock shows at now.
+func (c *core) wall(now time.Time) time.Time { return now.Add(c.off) }
+
 // send queues text for the person.
 func (c *core) send(now time.Time, to Key, text string) (MessageID, error) {
 	switch {
@@ -341,7 +345,7 @@ func (c *core) send(now time.Time, to Key, text string) (MessageID, error) {
 		return MessageID{}, ErrBacklog
 	}
 	id := c.newID()
-	own, err := c.store.Said(Saying{To: to, Name: p.Name, ID: id, Text: text, Sent: now})
+	own, err := c.store.Said(Saying{To: to, Name: p.Name, ID: id, Text: text, Sent: c.wall(now)})
 	if err != nil {
 		c.stats.StoreErrors++
 		return MessageID{}, fmt.Errorf("chat: the message can't be kept: %w", err)
@@ -351,7 +355,7 @@ func (c *core) send(now time.Time, to Key, text string) (MessageID, error) {
 		l.session.Typing(false)
 	}
 	if own {
-		p.push(now, session.Message{ID: id, Text: text, Sent: now})
+		p.push(now, session.Message{ID: id, Text: text, Sent: c.wall(now)})
 	} else {
 		p.collect(now)
 	}

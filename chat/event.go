@@ -41,7 +41,8 @@ type Event struct {
 	RTT      time.Duration  // Delivered: from first transmission to acknowledgement
 	Addr     netip.AddrPort // Met
 	Room     string         // Message, Delivered, and what is about a room: its name; empty: between two
-	Clock    uint64         // Message, Said in a room: where it stands among the others (SPEC §13.6)
+	Clock    uint64         // Message, Said in a room: its time, by which messages that none names stand (SPEC §13.10)
+	Late     bool           // Message, Said in a room: it precedes one that was reported before
 	Kept     int64          // Message, Said: its number in the Store, from where it comes; 0: from the network
 	Reason   Reason         // Declined
 	Failure  Failure        // Failed

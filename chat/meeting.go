@@ -62,7 +62,7 @@ func (c *core) wantsCompany(now time.Time) bool {
 			return true
 		}
 	}
-	return c.rooms.in[room.Here] != nil && !c.rooms.passing && c.store.Spoke(room.Here, now.Add(-room.Recent))
+	return c.rooms.in[room.Here] != nil && !c.rooms.passing && c.store.Spoke(room.Here, now)
 }
 
 // call opens a session with somebody, unless there is one.

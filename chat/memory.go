@@ -74,9 +74,9 @@ func (m *memory) SaidIn(s Saying, to []Person) ([]bool, error) {
 	return own, nil
 }
 
-func (m *memory) Share(name string, to Person, since time.Time) (all []Saying, err error) {
+func (m *memory) Share(name string, to Person, now time.Time) (all []Saying, err error) {
 	for _, r := range m.said[name] {
-		if _, told := r.to[to.Key]; !told && !r.Sent.Before(since) {
+		if _, told := r.to[to.Key]; !told && now.Sub(r.Sent) <= room.Recent {
 			r.to[to.Key] = struct{}{}
 			all = append(all, r.Saying)
 		}
@@ -119,8 +119,8 @@ func (m *memory) Redeliver(to Key, rooms []string) (all []Saying, err error) {
 	return all, nil
 }
 
-func (m *memory) Spoke(name string, since time.Time) bool {
-	return slices.ContainsFunc(m.said[name], func(r *recalled) bool { return !r.Sent.Before(since) })
+func (m *memory) Spoke(name string, now time.Time) bool {
+	return slices.ContainsFunc(m.said[name], func(r *recalled) bool { return now.Sub(r.Sent) <= room.Recent })
 }
 
 // seen is the ids of the latest messages of one person.

@@ -47,7 +47,7 @@ func (c *core) overhear(now time.Time, k Kept) bool {
 	}
 	h, _, _ := wire.ParseRoomHead(k.Head + ".") // what an earlier version kept has none
 	r.show(r.order.Add(now, room.Message[Event]{
-		Ref: ref, Clock: k.Clock, Parents: parents(&h), Size: len(k.Text), Body: e,
+		Ref: ref, Clock: k.Clock, Parents: refs(h.Parents), Earlier: refs(h.Earlier), Size: len(k.Text), Body: e,
 	}, c.patience))
 	return true
 }

@@ -11,7 +11,7 @@ import (
 // elsewhere is what another node of n's person has put into the store that they share.
 func (n *simNode) elsewhere(from *simNode, id byte, text string, clock uint64, to ...*simNode) Kept {
 	k := Kept{Saying: Saying{ID: MessageID{id}, Text: text, Sent: n.w.now, Room: lobby.Handle(), Clock: clock}, N: int64(id), Out: from == n, At: n.w.now}
-	l := &line{from: from.id.Key(), times: 1}
+	l := &line{from: from.id.Key(), n: len(n.disk.lines), at: n.w.now, times: 1}
 	if k.Out {
 		l.to = map[Key]bool{}
 		for _, o := range to {
@@ -20,7 +20,7 @@ func (n *simNode) elsewhere(from *simNode, id byte, text string, clock uint64, t
 	} else {
 		k.To, k.Name = from.id.Key(), from.name
 	}
-	k.Head = n.core.rooms.in[lobby.Name].head(clock, nil)
+	k.Head = n.core.rooms.in[lobby.Name].head(clock, nil, nil)
 	l.Saying = k.Saying
 	n.disk.lines[authored{l.from, k.ID}] = l
 	return k
@@ -69,7 +69,7 @@ func TestOverhear(t *testing.T) {
 	w.run(time.Second)
 	ahead := uint64(w.now.UnixMilli()) + 5000
 	question := a.elsewhere(b, 1, "question", ahead)
-	c.core.rooms.in[lobby.Name].order.Shown(room.Ref{ID: MessageID{1}, Author: author(b.id.Key())}, ahead, nil)
+	c.core.rooms.in[lobby.Name].order.Said(w.now, room.Ref{ID: MessageID{1}, Author: author(b.id.Key())}, ahead, nil)
 	c.tells(lobby, "answer")
 	w.run(time.Second)
 	expectList(t, "ana hears", a.heardIn(lobby))
@@ -78,7 +78,7 @@ func TestOverhear(t *testing.T) {
 		a.drain()
 	}
 	expectList(t, "ana hears", a.heardIn(lobby), "question", "answer")
-	if clock, parents := a.core.rooms.in[lobby.Name].order.Next(w.now); clock <= ahead+1 || len(parents) != 1 {
+	if clock, parents, _ := a.core.rooms.in[lobby.Name].order.Next(w.now); clock <= ahead+1 || len(parents) != 1 {
 		t.Errorf("the next stands at %d after %v", clock, parents)
 	}
 }

@@ -118,17 +118,18 @@ func (c *core) join(now time.Time, m Membership) error {
 	}
 	r := &parlour{core: c, Membership: m, handle: m.Handle()}
 	r.timer.run = r.due
-	r.order.Careless = c.careless
-	tail, err := c.store.Tail(r.handle, now.Add(-room.Recent))
+	r.order.Careless, r.order.Wall = c.careless, c.wall
+	tail, err := c.store.Tail(r.handle, now)
 	if err != nil {
 		c.stats.StoreErrors++
 	}
-	if len(tail) == 0 {
+	if !slices.ContainsFunc(tail, func(t Trace) bool { return !t.Old }) {
 		r.order.Began = now
 	}
 	for _, s := range tail {
 		h, _, _ := wire.ParseRoomHead(s.Head + ".") // what an earlier version kept has none
-		r.order.Recall(now, room.Ref{ID: s.ID, Author: author(cmp.Or(s.From, c.key))}, s.Clock, parents(&h))
+		r.order.Recall(now, room.Ref{ID: s.ID, Author: author(cmp.Or(s.From, c.key))}, s.Clock,
+			refs(h.Parents), refs(h.Earlier), s.Old)
 	}
 	c.rooms.in[m.Name] = r
 	for _, m := range c.rooms.waiting[r.handle] {

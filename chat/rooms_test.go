@@ -248,7 +248,7 @@ func TestPrivateRoom(t *testing.T) {
 		}
 	}
 	forged := &parlour{core: eve.core, Membership: secret}
-	s := Saying{ID: MessageID{1}, Text: "let me in", Sent: w.now, Room: secret.Handle(), Head: forged.head(1, nil)}
+	s := Saying{ID: MessageID{1}, Text: "let me in", Sent: w.now, Room: secret.Handle(), Head: forged.head(1, nil, nil)}
 	eve.core.store = newMemory() // which minds nothing
 	link.session.Push(s.message())
 	link.flush(w.now)

@@ -79,6 +79,7 @@ func (w *world) gathering(nodes, rounds int, f faults) {
 		n := w.node(fmt.Sprint("n", i))
 		n.faults = f
 		n.rooms = []Membership{{Name: room.Here}}
+		n.off = w.wrong()
 		if i%4 == 0 {
 			n.rooms = append(n.rooms, secret)
 		}
@@ -160,6 +161,16 @@ func (w *world) unannounce(n *simNode) {
 	}
 }
 
+// wrong is by how much a clock is wrong: mostly it isn't.
+func (w *world) wrong() time.Duration {
+	const day = 24 * time.Hour
+	off := []time.Duration{400 * day, -8 * 365 * day, time.Unix(1, 0).Sub(simBegin), 2 * time.Second, -time.Minute}
+	if i := w.rng.IntN(2 * len(off)); i < len(off) {
+		return off[i]
+	}
+	return 0
+}
+
 // upheaval lets something happen now and then.
 func (w *world) upheaval() {
 	r := w.rng
@@ -185,6 +196,10 @@ func (w *world) upheaval() {
 		w.cut[way] = true
 		w.run(time.Duration(r.Int64N(int64(3 * time.Second))))
 		delete(w.cut, way)
+	case 5, 6: // a clock is set
+		if w.dir == nil { // a store can't tell what happens between two runs
+			a.sets(w.wrong())
+		}
 	case 4: // the network falls in two, which discovery may notice, and grows together
 		half := map[*simNode]bool{}
 		for _, n := range w.nodes {
@@ -229,6 +244,7 @@ func (w *world) upheaval() {
 func (w *world) checkRooms() {
 	w.t.Helper()
 	for _, m := range []Membership{w.nodes[0].rooms[0], w.nodes[0].rooms[1]} {
+		var order []string // at all members
 		in := func(n *simNode) bool { return slices.Contains(n.rooms, m) }
 		said := map[authored]*line{}
 		for _, n := range w.nodes {
@@ -256,6 +272,11 @@ func (w *world) checkRooms() {
 				}
 			}
 			w.inOrder(n.name+" keeps", kept)
+			if order == nil {
+				order = kept
+			} else if len(kept) == len(order) && !slices.Equal(kept, order) {
+				w.t.Errorf("%s keeps %s in another order than others", n.name, m.Name)
+			}
 			var shown []string
 			for _, e := range n.shown { // what was said while it was away may come from some much later than from others
 				switch {

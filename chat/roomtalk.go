@@ -40,14 +40,14 @@ func (c *core) sayIn(now time.Time, name, text string) (id MessageID, to []Perso
 		to = append(to, p.Person)
 	}
 	id = c.newID()
-	clock, parents := r.order.Next(now)
-	s := Saying{ID: id, Text: text, Sent: now, Room: r.handle, Head: r.head(clock, parents), Clock: clock}
+	clock, parents, earlier := r.order.Next(now)
+	s := Saying{ID: id, Text: text, Sent: c.wall(now), Room: r.handle, From: c.key, Head: r.head(clock, parents, earlier), Clock: clock}
 	own, err := c.store.SaidIn(s, to)
 	if err != nil {
 		c.stats.StoreErrors++
 		return MessageID{}, nil, fmt.Errorf("chat: the message can't be kept: %w", err)
 	}
-	r.order.Shown(room.Ref{ID: id, Author: author(c.key)}, clock, parents)
+	r.order.Said(now, room.Ref{ID: id, Author: author(c.key)}, clock, slices.Concat(parents, earlier))
 	c.rooms.said.add(id, name, to)
 	m := s.message()
 	for i, p := range members {
@@ -61,7 +61,7 @@ func (c *core) sayIn(now time.Time, name, text string) (id MessageID, to []Perso
 }
 
 // head returns what precedes the text of a message in the room.
-func (r *parlour) head(clock uint64, parents []room.Ref) string {
+func (r *parlour) head(clock uint64, parents, earlier []room.Ref) string {
 	h := wire.RoomHead{Clock: clock}
 	if r.Key.IsZero() {
 		h.Name = r.Name
@@ -71,6 +71,9 @@ func (r *parlour) head(clock uint64, parents []room.Ref) string {
 	}
 	for _, p := range parents {
 		h.Parents = append(h.Parents, append(p.ID[:], p.Author[:]...))
+	}
+	for _, p := range earlier {
+		h.Earlier = append(h.Earlier, append(p.ID[:], p.Author[:]...))
 	}
 	b, err := wire.MarshalRoomHead(&h)
 	if err != nil {
@@ -97,7 +100,7 @@ func (c *core) share(now time.Time, p *person, r *parlour) (all []parked) {
 	if c.rooms.passing {
 		return nil
 	}
-	kept, err := c.store.Share(r.handle, p.Person, now.Add(-room.Recent))
+	kept, err := c.store.Share(r.handle, p.Person, now)
 	if err != nil {
 		c.stats.StoreErrors++
 	}
@@ -220,14 +223,9 @@ func (l *link) keepIn(now time.Time, r *parlour, handle string, h *wire.RoomHead
 		Ref: room.Ref{ID: m.ID, Author: author(p.Key)}, Clock: h.Clock, Size: len(text),
 		Body: Event{Kind: Message, Person: p.Person, As: l.name, ID: m.ID, Text: text, Sent: m.Sent, Received: now, Room: nameOf(handle)},
 	}
-	msg.Parents = parents(h)
-	order := &room.Order[Event]{} // of what isn't shown here
-	if r != nil {
-		order = &r.order
-	}
-	place := order.Place(now, &msg)
+	msg.Parents, msg.Earlier = refs(h.Parents), refs(h.Earlier)
 	fresh, err := c.store.HeardIn(l.speaker(), Saying{
-		ID: m.ID, Text: text, Sent: m.Sent, Room: handle, Head: m.Text[:len(m.Text)-len(text)], Clock: place,
+		ID: m.ID, Text: text, Sent: m.Sent, Room: handle, From: p.Key, Head: m.Text[:len(m.Text)-len(text)], Clock: h.Clock,
 	}, now)
 	if err != nil {
 		return false, l.notKept(now, err)
@@ -258,9 +256,9 @@ func (c *core) elsewhere(h *wire.RoomHead, p *person) string {
 	return ""
 }
 
-// parents returns what a message names as its parents.
-func parents(h *wire.RoomHead) (all []room.Ref) {
-	for _, b := range h.Parents {
+// refs returns the messages that parents of a head name.
+func refs(parents [][]byte) (all []room.Ref) {
+	for _, b := range parents {
 		all = append(all, room.Ref{ID: [16]byte(b), Author: room.Author(b[16:])})
 	}
 	return all
@@ -303,7 +301,7 @@ func (c *core) patience(a room.Author) room.Patience {
 // show passes on what is to be shown, and makes the next appointment.
 func (r *parlour) show(all []room.Message[Event]) {
 	for i := range all {
-		all[i].Body.Clock = all[i].Clock
+		all[i].Body.Clock, all[i].Body.Late = all[i].Clock, all[i].Late
 		r.core.events.add(all[i].Body)
 	}
 	r.core.timers.set(&r.timer, r.order.Wake())

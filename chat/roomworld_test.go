@@ -1,13 +1,13 @@
 package chat
 
 import (
-	"bytes"
 	"cmp"
 	"maps"
 	"slices"
 	"time"
 
 	"earshot/chat/room"
+	"earshot/chat/wire"
 )
 
 // What a simulated disk keeps of rooms.
@@ -30,19 +30,36 @@ func keyOf(s Saying) ownKey { return ownKey{s.To, s.ID} }
 type line struct {
 	Saying
 	from  Key
+	n     int          // in the order they were kept
+	at    time.Time    // when it was kept
 	times int          // it was taken
 	to    map[Key]bool // that it was said to, if it was said here
 }
 
 // log returns the lines of a room as they stand.
 func (d *disk) log(name string) (all []*line) {
+	byRef := map[room.Ref]*line{}
+	var nodes []room.Node
 	for _, l := range d.lines {
 		if l.Room == name {
-			all = append(all, l)
+			n := l.node()
+			byRef[n.Ref], nodes = l, append(nodes, n)
 		}
 	}
-	slices.SortFunc(all, func(a, b *line) int { return cmp.Or(cmp.Compare(a.Clock, b.Clock), bytes.Compare(a.ID[:], b.ID[:])) })
+	room.Sort(nodes)
+	for _, n := range nodes {
+		all = append(all, byRef[n.Ref])
+	}
 	return all
+}
+
+// node is what the place of a line depends on.
+func (l *line) node() room.Node {
+	n := room.Node{Ref: room.Ref{ID: l.ID, Author: author(l.from)}, Clock: l.Clock}
+	if h, _, err := wire.ParseRoomHead(l.Head + "."); err == nil {
+		n.Clock, n.Names = h.Clock, append(refs(h.Parents), refs(h.Earlier)...)
+	}
+	return n
 }
 
 func (d *disk) SaidIn(s Saying, to []Person) (own []bool, err error) {
@@ -50,7 +67,7 @@ func (d *disk) SaidIn(s Saying, to []Person) (own []bool, err error) {
 		own = append(own, !d.Waits(p.Key))
 	}
 	return own, d.writes(func() {
-		l := &line{Saying: s, from: d.node.id.Key(), times: 1, to: map[Key]bool{}}
+		l := &line{Saying: s, from: d.node.id.Key(), n: len(d.lines), at: d.node.w.now, times: 1, to: map[Key]bool{}}
 		d.lines[authored{l.from, s.ID}] = l
 		d.news = append(d.news, authored{l.from, s.ID})
 		for i, p := range to {
@@ -73,7 +90,7 @@ func (d *disk) HeardIn(from Person, s Saying, received time.Time) (fresh bool, e
 	return fresh, d.writes(func() {
 		switch {
 		case l == nil:
-			d.lines[authored{from.Key, s.ID}] = &line{Saying: s, from: from.Key, times: 1}
+			d.lines[authored{from.Key, s.ID}] = &line{Saying: s, from: from.Key, n: len(d.lines), at: d.node.w.now, times: 1}
 			d.news = append(d.news, authored{from.Key, s.ID})
 		case fresh:
 			l.times++
@@ -85,11 +102,11 @@ func (d *disk) HeardIn(from Person, s Saying, received time.Time) (fresh bool, e
 	})
 }
 
-func (d *disk) Share(name string, to Person, since time.Time) (all []Saying, err error) {
+func (d *disk) Share(name string, to Person, now time.Time) (all []Saying, err error) {
 	err = d.writes(func() {
-		lines := d.log(name)
+		lines := d.kept(name)
 		for i := len(lines) - 1; i >= 0 && len(all) < room.MaxRecent; i-- {
-			if l := lines[i]; l.to != nil && !l.to[to.Key] && !l.Sent.Before(since) {
+			if l := lines[i]; l.to != nil && !l.to[to.Key] && now.Sub(l.at) <= room.Recent {
 				l.to[to.Key] = true
 				s := l.Saying
 				s.To = to.Key
@@ -102,7 +119,7 @@ func (d *disk) Share(name string, to Person, since time.Time) (all []Saying, err
 			d.owns(s, true)
 		}
 		if d.real != nil {
-			kept, err := d.real.Share(name, to, since)
+			kept, err := d.real.Share(name, to, now)
 			d.agree("shares", len(kept), len(all), err)
 		}
 	})
@@ -122,20 +139,21 @@ func (d *disk) Exclude(to Key, id MessageID, now time.Time) error {
 	})
 }
 
-func (d *disk) Spoke(name string, since time.Time) bool {
+func (d *disk) Spoke(name string, now time.Time) bool {
 	spoke := slices.ContainsFunc(slices.Collect(maps.Values(d.lines)), func(l *line) bool {
-		return l.Room == name && l.to != nil && !l.Sent.Before(since)
+		return l.Room == name && l.to != nil && now.Sub(l.at) <= room.Recent
 	})
 	if d.real != nil {
-		d.agree("has said something", d.real.Spoke(name, since), spoke, nil)
+		d.agree("has said something", d.real.Spoke(name, now), spoke, nil)
 	}
 	return spoke
 }
 
-func (d *disk) Tail(name string, since time.Time) (all []Trace, err error) {
-	for _, l := range d.log(name) {
-		if !l.Sent.Before(since) {
-			t := Trace{l.ID, l.from, l.Clock, l.Head}
+func (d *disk) Tail(name string, now time.Time) (all []Trace, err error) {
+	for _, l := range d.kept(name) {
+		if now.Sub(l.at) <= room.Recent {
+			n := l.node()
+			t := Trace{ID: l.ID, From: l.from, Clock: n.Clock, Head: l.Head}
 			if l.to != nil {
 				t.From = Key{}
 			}
@@ -143,7 +161,10 @@ func (d *disk) Tail(name string, since time.Time) (all []Trace, err error) {
 		}
 	}
 	if d.real != nil {
-		kept, err := d.real.Tail(name, since)
+		kept, err := d.real.Tail(name, now)
+		for i := range kept {
+			kept[i].Clock = all[min(i, len(all)-1)].Clock // as yet, perhaps
+		}
 		d.agree("remembers", slices.Equal(kept, all), true, err)
 	}
 	return all, nil
@@ -185,4 +206,15 @@ func (w *world) sibling(n *simNode, rooms ...Membership) *simNode {
 	o.disk = &disk{node: o, contents: n.disk.contents}
 	o.start()
 	return o
+}
+
+// kept returns the lines of a room in the order they were kept.
+func (d *disk) kept(name string) (all []*line) {
+	for _, l := range d.lines {
+		if l.Room == name {
+			all = append(all, l)
+		}
+	}
+	slices.SortFunc(all, func(a, b *line) int { return cmp.Compare(a.n, b.n) })
+	return all
 }

@@ -27,9 +27,9 @@ type Store interface {
 	SaidIn(s Saying, to []Person) (own []bool, err error)
 	// HeardIn is Heard for what was said in a room.
 	HeardIn(from Person, s Saying, received time.Time) (fresh bool, err error)
-	// Share returns what was said here in a room since then, at most room.MaxRecent messages, that
+	// Share returns what was said here in a room in the last [room.Recent], at most room.MaxRecent messages, that
 	// hasn't been said to the person, and makes it this node's to say to them.
-	Share(room string, to Person, since time.Time) ([]Saying, error)
+	Share(room string, to Person, now time.Time) ([]Saying, error)
 	// Exclude notes that a person for whom a message said in a room was isn't in it, and so
 	// hasn't been told it.
 	Exclude(to Key, id MessageID, now time.Time) error
@@ -40,10 +40,11 @@ type Store interface {
 	Redeliver(to Key, rooms []string) ([]Saying, error)
 	// Fail notes that a message of this node's is given up for one person. Nobody sends it any more.
 	Fail(to Key, id MessageID, why Failure) error
-	// Spoke reports whether something was said here in a room since then.
-	Spoke(room string, since time.Time) bool
-	// Tail returns the latest messages of a room since then, in order, at most 1000.
-	Tail(room string, since time.Time) ([]Trace, error)
+	// Spoke reports whether something was said here in a room in the last [room.Recent].
+	Spoke(room string, now time.Time) bool
+	// Tail returns the messages of a room of the last [room.Recent] in the order they were kept, at most 1000, and before
+	// them some that are older and that none names.
+	Tail(room string, now time.Time) ([]Trace, error)
 	// Lapsed reports, once, whether the process has stood still for so long that other nodes may
 	// have taken over what was this node's to send.
 	Lapsed() bool
@@ -59,9 +60,10 @@ type Saying struct {
 	Text string
 	Sent time.Time
 
-	Room  string // handle of the room it was said in; empty: none, as with the next two
+	Room  string // handle of the room it was said in; empty: none, as with the next three
+	From  Key    // who said it; zero: not known
 	Head  string // what precedes the text on the wire
-	Clock uint64 // where it stands in the room
+	Clock uint64 // the sender's
 }
 
 // Kept is a message that another node of ours has put into the Store.
@@ -76,7 +78,8 @@ type Kept struct {
 // Trace is what is known of a message of a room besides what it says.
 type Trace struct {
 	ID    MessageID
-	From  Key // zero: us
-	Clock uint64
+	From  Key    // zero: us
+	Clock uint64 // its time (SPEC §13.10)
 	Head  string // what preceded its text on the wire
+	Old   bool   // it is older than [room.Recent]
 }

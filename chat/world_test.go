@@ -87,6 +87,7 @@ type simNode struct {
 	shown     []Event            // messages of rooms, in the order shown
 	outwaited map[authored]bool  // of those, which were held back in vain
 	since     time.Time          // when it came back, after it had left
+	off       time.Duration      // by how much its clock is wrong
 	echoes    []MessageID        // ids of messages heard, to be used again
 	used      map[MessageID]bool // ids of messages said
 	store     Store              // nil: disk
@@ -154,6 +155,7 @@ func (n *simNode) start() {
 	c.weakReplay = n.faults.weakReplay
 	c.chooseID = n.chooseID
 	n.core, n.closed = c, false
+	c.off = n.off
 	n.disk.disown()
 	n.disk.reopen()
 	if n.old {
@@ -521,7 +523,7 @@ func (d *disk) reopen() {
 		}
 	}
 	var err error
-	if d.real, err = OpenStore(d.dir); err != nil {
+	if d.real, err = OpenStore(d.dir, d.node.clock); err != nil {
 		d.node.w.t.Fatal(err)
 	}
 }
@@ -530,6 +532,20 @@ func (d *disk) reopen() {
 func (d *disk) agree(what string, got, want any, err error) {
 	if err != nil || got != want {
 		d.node.w.t.Errorf("%s: the store %s: %v, want %v (%v)", d.node.name, what, got, want, err)
+	}
+}
+
+// clock is that of a node: how long it has been up, and what it shows.
+func (n *simNode) clock() (time.Duration, time.Time) {
+	return n.w.now.Sub(simBegin), n.w.now.Add(n.off)
+}
+
+// sets sets the clock of a node.
+func (n *simNode) sets(off time.Duration) {
+	n.w.tell("the clock of %s is %v off", n.name, off)
+	n.off = off
+	if n.core != nil {
+		n.core.off = off
 	}
 }
 

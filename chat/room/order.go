@@ -12,8 +12,15 @@ const maxKnown = 4096
 // maxLapsed is how many authors are remembered whose messages don't come.
 const maxLapsed = 1024
 
-// maxParents is how many parents a message names (SPEC §13.6).
-const maxParents = 8
+// Limits of what a message names (SPEC §13.6).
+const (
+	maxParents = 8
+	maxEarlier = 4
+	maxHeads   = 1024 // messages that none names, from which the parents of the next are taken
+)
+
+// maxAhead is how far ahead of ours a clock may be that the next message goes beyond.
+const maxAhead = 24 * time.Hour
 
 // Author is the beginning of a person's id.
 type Author [8]byte
@@ -27,11 +34,16 @@ type Ref struct {
 // Message is what was said in a room, as far as its order goes.
 type Message[T any] struct {
 	Ref
-	Clock   uint64 // the sender's; Order makes it the message's place
+	Clock   uint64 // the sender's; Order makes it the message's time (SPEC §13.10)
 	Parents []Ref
-	Size    int // bytes it takes
+	Earlier []Ref // parents that nobody waits for
+	Late    bool  // set by Order: one is shown already that it precedes
+	Size    int   // bytes it takes
 	Body    T
 }
+
+// names returns all parents of m.
+func (m *Message[T]) names() []Ref { return slices.Concat(m.Parents, m.Earlier) }
 
 // Patience is how long to wait for a message that its author may still bring.
 type Patience int
@@ -47,10 +59,11 @@ const (
 // §13.6). A message that was taken comes out once, from Add or from Due.
 type Order[T any] struct {
 	clock uint64
-	known map[Ref]uint64 // places of the messages shown
+	known map[Ref]uint64 // times of the messages shown
 	ring  []Ref          // the same, in the order shown
 	next  int
-	heads []Ref // shown, and parents of none shown
+	heads []head           // shown, and named by none shown
+	named map[Ref]struct{} // not shown, and named by one shown
 	held  []held[T]
 	bytes int // of held
 
@@ -59,6 +72,15 @@ type Order[T any] struct {
 
 	Began    time.Time // before then we weren't in the room; zero: we were
 	Careless bool      // for tests that show that such a fault is noticed: hold nothing back
+
+	Wall func(now time.Time) time.Time // for tests: what the clock shows then; nil: the same
+}
+
+// head is a message that none shown names.
+type head struct {
+	Ref
+	time  uint64
+	shown time.Time // zero: earlier than late join reaches
 }
 
 // held is a message held back.
@@ -68,20 +90,45 @@ type held[T any] struct {
 	until   time.Time
 }
 
-// Next returns the clock and parents of a message to be said now.
-func (o *Order[T]) Next(now time.Time) (clock uint64, parents []Ref) {
-	return max(uint64(now.UnixMilli()), o.clock+1), slices.Clone(o.heads)
+// Next returns the clock of a message to be said now, its parents, and those that nobody waits for.
+func (o *Order[T]) Next(now time.Time) (clock uint64, parents, earlier []Ref) {
+	for _, h := range slices.Backward(o.heads) {
+		if old := h.shown.IsZero() || now.Sub(h.shown) >= Recent; old && len(earlier) < maxEarlier {
+			earlier = append(earlier, h.Ref)
+		} else if !old && len(parents) < maxParents {
+			parents = append(parents, h.Ref)
+		}
+	}
+	slices.Reverse(parents)
+	slices.Reverse(earlier)
+	return max(o.ms(now), o.clock+1), parents, earlier
 }
 
-// Shown notes a message that was said here.
-func (o *Order[T]) Shown(r Ref, clock uint64, parents []Ref) {
+// ms returns what the clock shows at t, as it is written.
+func (o *Order[T]) ms(t time.Time) uint64 {
+	if o.Wall != nil {
+		t = o.Wall(t)
+	}
+	return uint64(max(0, t.UnixMilli()))
+}
+
+// Said notes a message that was said here. Its names are all parents that it has.
+func (o *Order[T]) Said(now time.Time, r Ref, clock uint64, names []Ref) {
+	o.shown(now, now, r, clock, names)
+}
+
+// shown notes a message that is shown, and reports whether it precedes one shown before (SPEC §13.10).
+func (o *Order[T]) shown(now, at time.Time, r Ref, clock uint64, names []Ref) (late bool) {
 	if o.known == nil {
-		o.known = map[Ref]uint64{}
+		o.known, o.named = map[Ref]uint64{}, map[Ref]struct{}{}
 	}
 	if _, again := o.known[r]; again {
-		return
+		return false
 	}
-	o.clock = max(o.clock, clock)
+	if clock <= o.ms(now.Add(maxAhead)) {
+		o.clock = max(o.clock, clock)
+	}
+	t := o.time(clock, names)
 	if len(o.ring) < maxKnown {
 		o.ring = append(o.ring, r)
 	} else {
@@ -89,19 +136,47 @@ func (o *Order[T]) Shown(r Ref, clock uint64, parents []Ref) {
 		o.ring[o.next] = r
 		o.next = (o.next + 1) % maxKnown
 	}
-	o.known[r] = clock
-	o.heads = slices.DeleteFunc(o.heads, func(h Ref) bool { return slices.Contains(parents, h) })
-	if o.heads = append(o.heads, r); len(o.heads) > maxParents {
+	o.known[r] = t
+	o.heads = slices.DeleteFunc(o.heads, func(h head) bool { return slices.Contains(names, h.Ref) })
+	for _, p := range names {
+		if !o.has(p) && len(o.named) < maxKnown {
+			o.named[p] = struct{}{}
+		}
+	}
+	if _, named := o.named[r]; named {
+		delete(o.named, r)
+		return true
+	}
+	mine := Rank{Unbound(t), t}
+	late = slices.ContainsFunc(o.heads, func(h head) bool { return Compare(mine, Rank{Unbound(h.time), h.time}, r, h.Ref) < 0 })
+	if o.heads = append(o.heads, head{r, t, at}); len(o.heads) > maxHeads {
 		o.heads = slices.Delete(o.heads, 0, 1)
 	}
+	return late
+}
+
+// time returns the time of a message, as far as what it names is known.
+func (o *Order[T]) time(clock uint64, names []Ref) uint64 {
+	var after uint64
+	for _, p := range names {
+		if t, ok := o.known[p]; ok {
+			after = max(after, t+1)
+		}
+	}
+	return Time(clock, after)
 }
 
 // Recall notes a message that was kept before this Order began, after those before it. It
-// may have been held back then: what answers it waits for its parents too.
-func (o *Order[T]) Recall(now time.Time, r Ref, clock uint64, parents []Ref) {
-	o.Shown(r, clock, parents)
+// may have been held back then: what answers it waits for its parents too. Old says that it is from
+// before what late join gives.
+func (o *Order[T]) Recall(now time.Time, r Ref, clock uint64, parents, earlier []Ref, old bool) {
+	at := now
+	if old {
+		at = time.Time{}
+	}
+	o.shown(now, at, r, clock, slices.Concat(parents, earlier))
 	missing := slices.DeleteFunc(slices.Clone(parents), o.has)
-	if len(missing) == 0 || clock < uint64(now.Add(-holdFor).UnixMilli()) {
+	if len(missing) == 0 || o.saidAt(now, clock) < o.ms(now.Add(-holdFor)) {
 		return
 	}
 	if o.lacks == nil {
@@ -110,27 +185,24 @@ func (o *Order[T]) Recall(now time.Time, r Ref, clock uint64, parents []Ref) {
 	o.lacks[r] = missing
 }
 
-// Place returns the clock that m counts for at now, which Add then gives it: its sender's,
-// as far as that can be.
-func (o *Order[T]) Place(now time.Time, m *Message[T]) uint64 {
-	place := m.Clock
-	if place > uint64(now.Add(skew).UnixMilli()) {
-		place = uint64(now.UnixMilli())
+// saidAt returns when a message with that clock was said, as far as is known: how long to wait for its parents
+// depends on it. What is older than late join gives comes from a clock that is wrong, or has waited.
+func (o *Order[T]) saidAt(now time.Time, clock uint64) uint64 {
+	if clock > o.ms(now.Add(skew)) || clock < o.ms(now.Add(-Recent)) {
+		return o.ms(now)
 	}
-	for _, p := range m.Parents {
-		place = max(place, o.known[p]+1)
-	}
-	return place
+	return clock
 }
 
 // Add takes a message that isn't known and returns what is to be shown now, in order. Patience
 // says what is to be expected of an author.
 func (o *Order[T]) Add(now time.Time, m Message[T], patience func(Author) Patience) []Message[T] {
-	m.Clock = o.Place(now, &m)
+	m.Clock = o.time(m.Clock, m.names())
+	said := o.saidAt(now, m.Clock)
 	delete(o.lapsed, m.Author)
 	h := held[T]{Message: m}
-	before := m.Clock < uint64(max(0, o.Began.UnixMilli()))
-	old := before || m.Clock < uint64(now.Add(-holdFor).UnixMilli())
+	before := said < o.ms(o.Began)
+	old := before || said < o.ms(now.Add(-holdFor))
 	var wait time.Duration
 	awaited := slices.Clone(m.Parents)
 	for _, p := range m.Parents {
@@ -156,14 +228,14 @@ func (o *Order[T]) Add(now time.Time, m Message[T], patience func(Author) Patien
 		h.missing = append(h.missing, p)
 	}
 	if len(h.missing) == 0 {
-		return o.show(nil, m)
+		return o.show(now, nil, m)
 	}
 	h.until = now.Add(wait)
 	o.held = append(o.held, h)
 	o.bytes += m.Size
 	var out []Message[T]
 	for len(o.held) > MaxHeld || o.bytes > MaxBytes {
-		out = o.force(out, 0)
+		out = o.force(now, out, 0)
 	}
 	return out
 }
@@ -188,9 +260,10 @@ func (o *Order[T]) take(i int) held[T] {
 }
 
 // show shows m and whatever waited for no more than that, the earliest first.
-func (o *Order[T]) show(out []Message[T], m Message[T]) []Message[T] {
+func (o *Order[T]) show(now time.Time, out []Message[T], m Message[T]) []Message[T] {
 	for {
-		o.Shown(m.Ref, m.Clock, m.Parents)
+		m.Late = o.shown(now, now, m.Ref, m.Clock, m.names())
+		m.Clock = o.known[m.Ref]
 		out = append(out, m)
 		free := o.first(func(h *held[T]) bool { return !slices.ContainsFunc(h.missing, func(p Ref) bool { return !o.has(p) }) })
 		if free < 0 {
@@ -201,14 +274,14 @@ func (o *Order[T]) show(out []Message[T], m Message[T]) []Message[T] {
 }
 
 // force shows what is held at i though a parent is missing, after those parents that are held too.
-func (o *Order[T]) force(out []Message[T], i int) []Message[T] {
+func (o *Order[T]) force(now time.Time, out []Message[T], i int) []Message[T] {
 	h := o.take(i)
 	for _, p := range h.missing {
 		if at := slices.IndexFunc(o.held, func(o held[T]) bool { return o.Ref == p }); at >= 0 {
-			out = o.force(out, at)
+			out = o.force(now, out, at)
 		}
 	}
-	return o.show(out, h.Message)
+	return o.show(now, out, h.Message)
 }
 
 // first is the index of the earliest message held for which ok holds; -1: there is none.
@@ -247,7 +320,7 @@ func (o *Order[T]) Due(now time.Time) (out []Message[T]) {
 			return out
 		}
 		o.lapse(&o.held[due])
-		out = o.force(out, due)
+		out = o.force(now, out, due)
 	}
 }
 

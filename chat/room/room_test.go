@@ -88,6 +88,10 @@ type talk struct {
 
 func ref(name string) Ref { return Ref{ID: [16]byte{name[0]}, Author: Author{name[0]}} }
 
+func (k *talk) recalls(r Ref, clock time.Time, parents ...Ref) {
+	k.Recall(begin, r, uint64(clock.UnixMilli()), parents, nil, false)
+}
+
 func (k *talk) hears(name string, clock int, parents ...string) {
 	m := Message[string]{Ref: ref(name), Clock: uint64(begin.UnixMilli() + int64(clock)), Body: name, Size: 10}
 	for _, p := range parents {
@@ -139,8 +143,8 @@ func TestAnswerWaitsForQuestion(t *testing.T) {
 func TestRecalled(t *testing.T) {
 	k := newTalk(t)
 	past := begin.Add(-time.Second)
-	k.Recall(begin, ref("x"), uint64(begin.Add(-time.Hour).UnixMilli()), []Ref{ref("w")})
-	k.Recall(begin, ref("b"), uint64(past.UnixMilli()), []Ref{ref("a"), ref("x")})
+	k.recalls(ref("x"), begin.Add(-time.Hour), ref("w"))
+	k.recalls(ref("b"), past, ref("a"), ref("x"))
 	k.hears("y", 1, "x") // of then nobody brings anything any more
 	k.expect("y")
 	k.hears("c", 2, "b")
@@ -203,18 +207,18 @@ func TestParents(t *testing.T) {
 	k := newTalk(t)
 	k.hears("a", 1)
 	k.hears("b", 2)
-	clock, parents := k.Next(k.now)
+	clock, parents, _ := k.Next(k.now)
 	if fmt.Sprint(parents) != fmt.Sprint([]Ref{ref("a"), ref("b")}) || clock != uint64(begin.UnixMilli()+3) {
 		t.Errorf("parents %v, clock %d", parents, clock)
 	}
-	k.Shown(ref("m"), clock, parents)
-	if _, parents = k.Next(k.now); fmt.Sprint(parents) != fmt.Sprint([]Ref{ref("m")}) {
+	k.Said(k.now, ref("m"), clock, parents)
+	if _, parents, _ = k.Next(k.now); fmt.Sprint(parents) != fmt.Sprint([]Ref{ref("m")}) {
 		t.Errorf("parents %v", parents)
 	}
 	for i := range 3 * maxParents {
 		k.hears(string(rune('A'+i)), i)
 	}
-	if _, parents = k.Next(k.now); len(parents) != maxParents || parents[maxParents-1] != ref(string(rune('A'+3*maxParents-1))) {
+	if _, parents, _ = k.Next(k.now); len(parents) != maxParents || parents[maxParents-1] != ref(string(rune('A'+3*maxParents-1))) {
 		t.Errorf("parents %v", parents)
 	}
 }
@@ -224,12 +228,17 @@ func TestHostileClock(t *testing.T) {
 	k := newTalk(t)
 	k.hears("a", 50_000)
 	m := Message[string]{Ref: ref("b"), Clock: 1 << 63, Parents: []Ref{ref("a")}}
-	if place := k.Place(k.now, &m); place != uint64(begin.UnixMilli()+50_001) {
-		t.Errorf("placed %d ms after the beginning", place-uint64(begin.UnixMilli()))
+	shown := k.Add(k.now, m, nil)
+	if len(shown) != 1 || shown[0].Clock != uint64(begin.UnixMilli()+50_001) || shown[0].Late {
+		t.Errorf("shown: %+v", shown)
 	}
-	k.Add(k.now, m, nil)
-	if clock, _ := k.Next(k.now); clock != uint64(begin.UnixMilli()+50_002) {
+	k.hears("c", 60_000, "b")
+	if clock, _, _ := k.Next(k.now); clock != uint64(begin.UnixMilli()+60_001) {
 		t.Errorf("the clock stands %d ms after the beginning", clock-uint64(begin.UnixMilli()))
+	}
+	k.Add(k.now, Message[string]{Ref: ref("d"), Clock: uint64(begin.Add(400 * 24 * time.Hour).UnixMilli())}, nil)
+	if clock, _, _ := k.Next(k.now); clock != uint64(begin.UnixMilli()+60_001) {
+		t.Errorf("the clock follows one that is wrong, %d ms after the beginning", clock-uint64(begin.UnixMilli()))
 	}
 }
 

@@ -337,7 +337,7 @@ func (s *Store) apply(records []record, owner int64) error {
 		case r.kind == said:
 			err = s.insert(p.n, r, Queued, 0, 0)
 		case r.kind == heardIn:
-			err = s.insertIn(p.n, r, r.in, Done, r.received, 0)
+			err = s.insertInRoom(p.n, r, Done, r.received)
 		case r.kind == declined:
 			err = s.applyDeclined(r, p.n)
 		case r.kind == excluded:

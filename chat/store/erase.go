@@ -197,6 +197,8 @@ func (s *Store) erase(numbers []int64) error {
 		return err
 	}
 	for _, query := range []string{
+		`UPDATE ranked SET stale = 1 WHERE room IN (SELECT room FROM messages WHERE ` + inRooms + ` AND ` + listed + `)`,
+		`DELETE FROM named WHERE ` + listed,
 		`INSERT OR IGNORE INTO removed SELECT digest(p.key, d.id), d.received, ` + counted + ` FROM messages d JOIN people p ON p.n = d.peer WHERE d.out = 0 AND d.` + listed,
 		`DELETE FROM search WHERE rowid IN (SELECT value FROM json_each(?1)) AND rowid <= (SELECT n FROM searchable)`,
 		// The rows for the members of what was said in a room.

@@ -40,7 +40,8 @@ type Message struct {
 	Failure  chat.Failure // of Failed
 	Idle     bool         // queued, and no process is sending it
 	Room     string       // handle of the room it was said in; empty: between two
-	Clock    uint64       // where it stands there
+	Clock    uint64       // its time there (SPEC §13.10)
+	Late     bool         // with Filter.Follow: it stands before one kept before it
 	Declined chat.Reason  // why the peer, the last time, hasn't taken it; 0: it wasn't declined
 }
 
@@ -51,6 +52,9 @@ type Filter struct {
 	Since  time.Time // heard or said not before
 	After  int64     // with a greater N
 	Before int64     // with a smaller N; 0: any
+	Above  int64     // that stand before the one with this N, in the order of one conversation; 0: any
+	Below  int64     // behind it
+	Follow bool      // in the order they were kept, in a room too
 	Search string    // with all these words; a star stands for the rest of one
 	Limit  int       // only the last so many, in a search the best; 0: all
 	First  bool      // Limit keeps the first ones instead
@@ -112,29 +116,12 @@ func (f *Filter) bounded(k *conn) (string, []any, error) {
 	return where, args, err
 }
 
-// Log returns messages, the oldest first; in a search the best last.
+// Log returns messages, the oldest first, those of one room in its order (SPEC §13.10); in a search the best last.
 func (s *Store) Log(f Filter) (all []Message, err error) {
 	if f.Search != "" {
 		all, err = s.find(&f)
 	} else {
-		err = s.reading(func(k *conn) error {
-			where, args, err := f.bounded(k)
-			if err != nil {
-				return err
-			}
-			query := `SELECT ` + columns + ` WHERE ` + where + ` ORDER BY m.n`
-			if !f.First {
-				query += ` DESC`
-			}
-			if f.Limit > 0 {
-				query += fmt.Sprintf(" LIMIT %d", f.Limit)
-			}
-			return k.each(query, args, func(scan func(...any) error) error {
-				m, err := scanMessage(scan)
-				all = append(all, m)
-				return err
-			})
-		})
+		all, err = s.pick(&f)
 	}
 	if f.Limit > 0 && len(all) > f.Limit {
 		all = all[:f.Limit]
@@ -142,11 +129,67 @@ func (s *Store) Log(f Filter) (all []Message, err error) {
 	if !f.First || f.Search != "" {
 		slices.Reverse(all)
 	}
-	if f.Room != "" && f.Search == "" {
-		inOrder(all)
-	}
 	return all, err
 }
+
+// pick returns the messages that a filter without a search picks, in order with First, else the other way around.
+func (s *Store) pick(f *Filter) (all []Message, err error) {
+	var handles []string
+	ordered := f.Room != "" && !f.Follow
+	if ordered {
+		if handles, err = s.rooms(f.Room); err != nil || len(handles) == 0 {
+			return nil, err
+		}
+	}
+	err = s.reading(func(k *conn) error {
+		all = nil
+		where, args, err := f.bounded(k)
+		if err != nil {
+			return err
+		}
+		order := []string{"m.n"}
+		if ordered {
+			order = []string{"m.bound", "m.clock", "m.ref"}
+		}
+		if len(handles) == 1 { // a piece of an index
+			where, args = where+` AND m.room <> '' AND (m.out = 0 OR m.peer = -1) AND m.room = ?`, append(args, handles[0])
+		}
+		for _, edge := range []struct {
+			n  int64
+			op string
+		}{{f.Above, "<"}, {f.Below, ">"}} {
+			if edge.n == 0 {
+				continue
+			}
+			names := strings.Join(order, ", ")
+			where, args = where+" AND ("+names+") "+edge.op+" (SELECT "+names+" FROM messages m WHERE n = ?)", append(args, edge.n)
+		}
+		last := " DESC"
+		if f.First {
+			last = ""
+		}
+		query := `SELECT ` + columns + ` WHERE ` + where + ` ORDER BY ` + strings.Join(order, last+", ") + last
+		if f.Limit > 0 {
+			query += fmt.Sprintf(" LIMIT %d", f.Limit)
+		}
+		err = k.each(query, args, func(scan func(...any) error) error {
+			m, err := scanMessage(scan)
+			all = append(all, m)
+			return err
+		})
+		for i := range all {
+			if err == nil && f.Follow && all[i].Room != "" {
+				err = k.get(late, []any{all[i].N}, &all[i].Late)
+			}
+		}
+		return err
+	})
+	return all, err
+}
+
+// late is true of a message of a room that stands before one kept before it.
+const late = `SELECT EXISTS (SELECT 1 FROM messages m WHERE m.room <> '' AND (m.out = 0 OR m.peer = -1) AND m.room = o.room
+	AND (m.bound, m.clock, m.ref) > (o.bound, o.clock, o.ref) AND m.n < o.n) FROM messages o WHERE o.n = ?`
 
 func scanMessage(scan func(...any) error) (m Message, err error) {
 	var id, key []byte

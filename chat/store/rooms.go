@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"math"
@@ -94,7 +93,7 @@ func (s *Store) SaidIn(m chat.Saying, to []chat.Person) (own []bool, err error) 
 		own = append(own, mine)
 		in.to = append(in.to, member{p, mine})
 	}
-	if err := s.note(record{kind: saidIn, id: m.ID, sent: millis(m.Sent), text: m.Text, in: in}); err != nil {
+	if err := s.note(record{kind: saidIn, key: m.From, id: m.ID, sent: millis(m.Sent), text: m.Text, in: in}); err != nil {
 		return nil, err
 	}
 	if !all {
@@ -105,7 +104,7 @@ func (s *Store) SaidIn(m chat.Saying, to []chat.Person) (own []bool, err error) 
 
 // applySaidIn writes what was said in a room: the text once, and who it is for.
 func (s *Store) applySaidIn(r *record, done map[messageKey]int64, people map[chat.Key]*known, owner int64) error {
-	if err := s.insertIn(-1, r, r.in, Done, 0, 0); err != nil {
+	if err := s.insertInRoom(-1, r, Done, 0); err != nil {
 		return err
 	}
 	for _, to := range r.in.to {
@@ -133,6 +132,28 @@ func (s *Store) applySaidIn(r *record, done map[messageKey]int64, people map[cha
 	return nil
 }
 
+// insertInRoom writes what was said in a room, by whomever, where it stands there.
+func (s *Store) insertInRoom(peer int64, r *record, status Status, received int64) error {
+	clock, names, _ := named(r.in)
+	ref := refOf(r.id, r.key)
+	rank, err := s.rank(r.in, ref, names, clock)
+	if err != nil {
+		return err
+	}
+	var n int64
+	err = s.write.get(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, room, head, clock, bound, ref, passed)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, `+counted+`) ON CONFLICT DO NOTHING RETURNING n`,
+		[]any{peer, r.id[:], r.kind == saidIn, r.speaker(), r.text, r.sent, received, int(status), r.in.room, []byte(r.in.head),
+			int64(rank.Time), int64(rank.Bound), refBytes(ref)}, &n)
+	if none(err) { // it is there
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.place(r.in, n, names, rank)
+}
+
 func (s *Store) insertIn(peer int64, r *record, in *inRoom, status Status, received, owner int64) error {
 	_, err := s.write.exec(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, room, head, clock, passed)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, `+counted+`) ON CONFLICT DO NOTHING`,
@@ -152,15 +173,19 @@ func (s *Store) HeardIn(from chat.Person, m chat.Saying, received time.Time) (fr
 }
 
 // Share implements [chat.Store].
-func (s *Store) Share(name string, to chat.Person, since time.Time) (all []chat.Saying, err error) {
+func (s *Store) Share(name string, to chat.Person, _ time.Time) (all []chat.Saying, err error) {
 	var lacks bool
 	if err := s.Flush(); err != nil {
 		return nil, err
 	}
 	err = s.reading(func(k *conn) error { // mostly there is nothing, and then nothing is written
-		return k.get(`SELECT EXISTS (SELECT 1 FROM (SELECT id, sent FROM messages WHERE peer = -1 AND room = ? ORDER BY n DESC LIMIT ?) m
-			WHERE sent >= ? AND NOT EXISTS (SELECT 1 FROM messages d WHERE d.id = m.id AND d.out = 1 AND d.peer = (SELECT n FROM people WHERE key = ?)))`,
-			[]any{name, room.MaxRecent, millis(since), to.Key[:]}, &lacks)
+		since, err := s.recent(k)
+		if err != nil {
+			return err
+		}
+		return k.get(`SELECT EXISTS (SELECT 1 FROM (SELECT * FROM messages WHERE peer = -1 AND room = ? ORDER BY n DESC LIMIT ?) m
+			WHERE `+keptAt+` >= ? AND NOT EXISTS (SELECT 1 FROM messages d WHERE d.id = m.id AND d.out = 1 AND d.peer = (SELECT n FROM people WHERE key = ?)))`,
+			[]any{name, room.MaxRecent, since, to.Key[:]}, &lacks)
 	})
 	if err != nil || !lacks {
 		return nil, err
@@ -177,9 +202,13 @@ func (s *Store) Share(name string, to chat.Person, since time.Time) (all []chat.
 		if err := s.write.get(`SELECT n FROM people WHERE key = ?`, []any{to.Key[:]}, &peer); err != nil {
 			return err
 		}
-		err = s.write.each(`SELECT id, text, sent, head, clock FROM messages m WHERE room = ? AND peer = -1 AND sent >= ?
-			AND NOT EXISTS (SELECT 1 FROM messages d WHERE d.peer = ? AND d.id = m.id AND d.out = 1) ORDER BY clock DESC LIMIT ?`,
-			[]any{name, millis(since), peer, room.MaxRecent}, func(scan func(...any) error) error {
+		since, err := s.recent(s.write)
+		if err != nil {
+			return err
+		}
+		err = s.write.each(`SELECT id, text, sent, head, clock FROM (SELECT * FROM messages WHERE room = ? AND peer = -1 ORDER BY n DESC LIMIT ?) m
+			WHERE `+keptAt+` >= ? AND NOT EXISTS (SELECT 1 FROM messages d WHERE d.peer = ? AND d.id = m.id AND d.out = 1) ORDER BY n DESC LIMIT ?`,
+			[]any{name, maxTail, since, peer, room.MaxRecent}, func(scan func(...any) error) error {
 				var id []byte
 				var sent int64
 				m := chat.Saying{To: to.Key, Name: to.Name, Room: name}
@@ -201,41 +230,66 @@ func (s *Store) Share(name string, to chat.Person, since time.Time) (all []chat.
 	return all, err
 }
 
+// recent is what had passed, in ms, when messages were kept that late join gives just so.
+func (s *Store) recent(k *conn) (int64, error) {
+	passed, _, err := s.look(k)
+	return passed - room.Recent.Milliseconds(), err
+}
+
 // Spoke implements [chat.Store].
-func (s *Store) Spoke(name string, since time.Time) (spoke bool) {
+func (s *Store) Spoke(name string, _ time.Time) (spoke bool) {
 	if s.Flush() != nil {
 		return false
 	}
 	err := s.reading(func(k *conn) error {
-		return k.get(`SELECT EXISTS (SELECT 1 FROM messages WHERE room = ? AND peer = -1 AND (out = 0 OR peer = -1) AND sent >= ?)`,
-			[]any{name, millis(since)}, &spoke)
+		since, err := s.recent(k)
+		if err != nil {
+			return err
+		}
+		return k.get(`SELECT EXISTS (SELECT 1 FROM (SELECT * FROM messages WHERE room = ? AND peer = -1 ORDER BY n DESC LIMIT 1) m WHERE `+keptAt+` >= ?)`,
+			[]any{name, since}, &spoke)
 	})
 	return err == nil && spoke
 }
 
-// maxTail is how many messages Tail returns at most.
+// maxTail is among how many messages Tail and Share look.
 const maxTail = 1000
 
 // Tail implements [chat.Store].
-func (s *Store) Tail(name string, since time.Time) (all []chat.Trace, err error) {
+func (s *Store) Tail(name string, _ time.Time) (all []chat.Trace, err error) {
 	if err := s.Flush(); err != nil {
 		return nil, err
 	}
+	type trace struct {
+		chat.Trace
+		n int64
+	}
+	var found []trace
 	err = s.reading(func(k *conn) error {
-		all = nil
-		return k.each(`SELECT m.id, coalesce(p.key, x''), m.clock, m.head FROM messages m LEFT JOIN people p ON p.n = m.peer
-			WHERE m.room = ? AND m.room <> '' AND (m.out = 0 OR m.peer = -1) AND m.sent >= ? ORDER BY m.clock DESC, m.id DESC LIMIT ?`,
-			[]any{name, millis(since), maxTail}, func(scan func(...any) error) error {
+		found = nil
+		since, err := s.recent(k)
+		if err != nil {
+			return err
+		}
+		return k.each(`SELECT m.n, m.id, coalesce(p.key, x''), m.clock, m.head, `+keptAt+` < ?, m.bound FROM messages m LEFT JOIN people p ON p.n = m.peer
+			WHERE m.room = ? AND m.room <> '' AND (m.out = 0 OR m.peer = -1) ORDER BY m.bound DESC, m.clock DESC, m.ref DESC LIMIT ?`,
+			[]any{since, name, maxTail}, func(scan func(...any) error) error {
 				var id, key []byte
-				var t chat.Trace
-				err := scan(&id, &key, &t.Clock, &t.Head)
+				var t trace
+				var bound int64
+				err := scan(&t.n, &id, &key, &t.Clock, &t.Head, &t.Old, &bound)
 				copy(t.ID[:], id)
 				copy(t.From[:], key)
-				all = append(all, t)
+				if !t.Old || bound >= room.Unnamed {
+					found = append(found, t)
+				}
 				return err
 			})
 	})
-	slices.Reverse(all)
+	slices.SortFunc(found, func(a, b trace) int { return cmp.Compare(a.n, b.n) })
+	for _, t := range found {
+		all = append(all, t.Trace)
+	}
 	return all, err
 }
 
@@ -244,13 +298,6 @@ const waited = `EXISTS (SELECT 1 FROM messages d WHERE d.id = m.id AND d.room <>
 
 // textless is true of the row for a member of something said in a room that is deleted.
 const textless = `room <> '' AND out = 1 AND peer <> -1 AND NOT EXISTS (SELECT 1 FROM messages r WHERE r.peer = -1 AND r.id = messages.id)`
-
-// inOrder puts messages of a room in the order of their clocks (SPEC §13.6).
-func inOrder(all []Message) {
-	slices.SortStableFunc(all, func(a, b Message) int {
-		return cmp.Or(cmp.Compare(a.Clock, b.Clock), bytes.Compare(a.ID[:], b.ID[:]))
-	})
-}
 
 // Delivery returns how many of the members whom a message said in a room was for have it,
 // of how many, and who is missing. Those who came later don't count.

@@ -15,8 +15,11 @@ func somebody(n byte, name string) chat.Person { return chat.Person{Key: key(n),
 
 var trio = []chat.Person{somebody(1, "ana"), somebody(2, "bob"), somebody(3, "carol")}
 
+// tick is the clock some ms after now.
+func tick(clock uint64) uint64 { return uint64(millis(now)) + clock }
+
 func saying(n int, clock uint64) chat.Saying {
-	return chat.Saying{ID: id(n), Text: fmt.Sprint("message ", n), Sent: now, Room: room.Here, Head: "head", Clock: clock}
+	return chat.Saying{ID: id(n), Text: fmt.Sprint("message ", n), Sent: now, Room: room.Here, Head: "head", Clock: tick(clock)}
 }
 
 func delivery(t *testing.T, s *Store, n int) (delivered, total int, missing []string) {
@@ -46,7 +49,7 @@ func TestSaidIn(t *testing.T) {
 	if people := must[[]Person](t)(s.People()); len(people) > 0 {
 		t.Errorf("known for something said in a room: %v", people)
 	}
-	if all := must[[]Message](t)(s.Log(Filter{})); len(all) != 1 || all[0].Text != "message 1" || all[0].Room != room.Here || !all[0].Out || all[0].Clock != 10 {
+	if all := must[[]Message](t)(s.Log(Filter{})); len(all) != 1 || all[0].Text != "message 1" || all[0].Room != room.Here || !all[0].Out || all[0].Clock != tick(10) {
 		t.Errorf("the log: %+v", all)
 	}
 	if all := must[[]Message](t)(s.Undelivered()); len(all) != 2 || all[0].Text != "message 1" || all[0].Peer != key(1) || all[0].Room != room.Here {
@@ -213,7 +216,7 @@ func TestHeardIn(t *testing.T) {
 		}
 	}
 	tail := must[[]chat.Trace](t)(s.Tail(room.Here, now))
-	if len(tail) != 3 || tail[0] != (chat.Trace{ID: id(1), From: key(2), Clock: 10, Head: "head"}) || tail[2].Clock != 30 {
+	if len(tail) != 3 || tail[0] != (chat.Trace{ID: id(0), From: key(1), Clock: tick(30), Head: "head"}) || tail[2].Clock != tick(20) {
 		t.Errorf("the tail: %+v", tail)
 	}
 	if n := must[int64](t)(s.Delete(Filter{Room: room.Here}, now)); n != 3 {
@@ -231,35 +234,42 @@ func TestHeardIn(t *testing.T) {
 	}
 }
 
-// Who comes late is given what they weren't told, once.
+// Who comes late is given what they weren't told in the last hours, once.
 func TestShare(t *testing.T) {
 	s := open(t, t.TempDir())
+	clock := setClock(s)
 	for n := range room.MaxRecent + 10 {
-		m := saying(n, uint64(n))
-		m.Sent = now.Add(time.Duration(n) * time.Second)
-		must[[]bool](t)(s.SaidIn(m, trio[:1]))
+		must[[]bool](t)(s.SaidIn(saying(n, uint64(n)), trio[:1]))
+		check(t, s.Flush())
+		clock.passes(time.Minute)
 	}
-	if s.Spoke("#dev", now) || !s.Spoke(room.Here, now) || s.Spoke(room.Here, now.Add(time.Hour)) {
-		t.Error("has said something where or when it has not")
+	if s.Spoke("#dev", now) || !s.Spoke(room.Here, now) {
+		t.Error("has said something where it has not")
 	}
 	if all := must[[]chat.Saying](t)(s.Share(room.Here, trio[0], now)); len(all) > 0 {
 		t.Errorf("%d given to who was told", len(all))
 	}
-	all := must[[]chat.Saying](t)(s.Share(room.Here, trio[1], now.Add(50*time.Second)))
-	if len(all) != room.MaxRecent+10-50 || all[0].ID != id(50) || all[0].Head != "head" || all[0].To != key(2) {
-		t.Errorf("%d given, the first %+v", len(all), all[0])
-	}
-	if again := must[[]chat.Saying](t)(s.Share(room.Here, trio[1], now.Add(50*time.Second))); len(again) > 0 {
-		t.Errorf("%d given again", len(again))
-	}
 	if all := must[[]chat.Saying](t)(s.Share(room.Here, trio[2], now)); len(all) != room.MaxRecent || all[0].ID != id(10) {
 		t.Errorf("%d given", len(all))
+	}
+	clock.wall = clock.wall.Add(400 * day) // which nobody has seen pass
+	clock.passes(room.Recent - 60*time.Minute)
+	all := must[[]chat.Saying](t)(s.Share(room.Here, trio[1], now))
+	if len(all) != 60 || all[0].ID != id(50) || all[0].Head != "head" || all[0].To != key(2) {
+		t.Errorf("%d given, the first %+v", len(all), all[0])
+	}
+	if again := must[[]chat.Saying](t)(s.Share(room.Here, trio[1], now)); len(again) > 0 {
+		t.Errorf("%d given again", len(again))
 	}
 	if n, of, _ := delivery(t, s, 60); n != 0 || of != 1 {
 		t.Errorf("%d of %d: who came late counts", n, of)
 	}
 	if !s.Release(key(2)) || len(must[[]chat.Saying](t)(s.Outbox(key(2)))) != len(all) {
 		t.Error("what was given up isn't sent again")
+	}
+	clock.passes(time.Hour)
+	if s.Spoke(room.Here, now) || len(must[[]chat.Saying](t)(s.Share(room.Here, somebody(9, "eve"), now))) > 0 {
+		t.Error("what was said 6 hours ago is given")
 	}
 }
 

@@ -175,6 +175,27 @@ CREATE TRIGGER views_changed AFTER UPDATE OF draft, seen, muted ON views
 	WHEN old.draft <> new.draft OR old.seen <> new.seen OR old.muted <> new.muted BEGIN
 	UPDATE views SET change = (SELECT max(change) + 1 FROM views) WHERE conversation = new.conversation;
 END;
+`, `
+-- Messages of a room stand by bound, clock and ref: see SPEC §13.10. Clock is the time there.
+ALTER TABLE messages ADD COLUMN ref BLOB NOT NULL DEFAULT x'';     -- of what is said in a room: its id, and the first 8 bytes of its sender's
+ALTER TABLE messages ADD COLUMN bound INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN stays INTEGER NOT NULL DEFAULT 0;  -- the greatest bound it may have; 0: any
+DROP INDEX messages_room;
+CREATE INDEX messages_room ON messages (room, bound, clock, ref) WHERE room <> '' AND (out = 0 OR peer = -1);
+CREATE INDEX messages_ref ON messages (ref) WHERE ref <> x'';
+CREATE TABLE named (              -- which messages name which others
+	ref BLOB NOT NULL,
+	n   INTEGER NOT NULL,         -- messages.n
+	PRIMARY KEY (ref, n)
+) WITHOUT ROWID;
+CREATE INDEX named_n ON named (n);
+CREATE TABLE ranked (
+	room   TEXT PRIMARY KEY,
+	stale  INTEGER NOT NULL DEFAULT 0, -- 1: its messages must be ranked anew
+	looped INTEGER NOT NULL DEFAULT 0, -- 1: some name each other in a circle
+	old    INTEGER NOT NULL DEFAULT 0  -- the last message that an earlier version kept; 0: they are ranked
+) WITHOUT ROWID;
+INSERT INTO ranked SELECT room, 1, 0, max(n) FROM messages WHERE room <> '' AND (out = 0 OR peer = -1) GROUP BY room;
 `}
 
 // migrate brings the schema to the present version. An older earshot that has the

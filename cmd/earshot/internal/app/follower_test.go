@@ -60,9 +60,9 @@ func TestElsewhere(t *testing.T) {
 	must(other.Said(chat.Saying{To: ana.Key, ID: chat.MessageID{7, 2}, Text: "said there", Sent: d.now}))
 	must(nil, other.Delivered(ana.Key, chat.MessageID{7, 2}, d.now))
 	must(other.Said(chat.Saying{To: ana.Key, ID: chat.MessageID{7, 3}, Text: "on its way", Sent: d.now}))
-	must(other.SaidIn(chat.Saying{ID: chat.MessageID{7, 4}, Text: "to all", Sent: d.now, Room: "#here", Clock: 20}, []chat.Person{ana, bob}))
+	must(other.SaidIn(chat.Saying{ID: chat.MessageID{7, 4}, Text: "to all", Sent: d.now, Room: "#here", Clock: tick(20)}, []chat.Person{ana, bob}))
 	must(nil, other.Delivered(bob.Key, chat.MessageID{7, 4}, d.now))
-	must(other.HeardIn(bob, chat.Saying{ID: chat.MessageID{7, 5}, Text: "what, @me?", Sent: d.now, Room: "#here", Clock: 10}, d.now))
+	must(other.HeardIn(bob, chat.Saying{ID: chat.MessageID{7, 5}, Text: "what, @me?", Sent: d.now, Room: "#here", Clock: tick(10)}, d.now))
 	d.News()
 	d.overhears(other)
 	var rang []string
@@ -94,7 +94,7 @@ func TestElsewhere(t *testing.T) {
 
 	// What was read from the store, or counted there, isn't news.
 	must(other.Heard(ana, chat.MessageID{7, 6}, "more", d.now, d.now))
-	must(other.HeardIn(bob, chat.Saying{ID: chat.MessageID{7, 7}, Text: "more", Sent: d.now, Room: "#here", Clock: 30}, d.now))
+	must(other.HeardIn(bob, chat.Saying{ID: chat.MessageID{7, 7}, Text: "more", Sent: d.now, Room: "#here", Clock: tick(30)}, d.now))
 	again := d.overhears(other)
 	d.start()
 	unread := d.roomRow("#here").Unread

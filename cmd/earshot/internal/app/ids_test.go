@@ -47,8 +47,8 @@ func TestLinesOfEqualIDs(t *testing.T) {
 	}
 	here := Conv{Room: room.Here}
 	hear(ana, "", "echo", 0)
-	hear(eve, room.Here, "one", 1)
-	hear(bob, room.Here, "other", 2)
+	hear(eve, room.Here, "one", tick(1))
+	hear(bob, room.Here, "other", tick(2))
 	for _, when := range []string{"live", "from the store"} {
 		if got := shown(Conv{Key: ana.Key}); !slices.Equal(got, []string{"hello", "echo"}) {
 			t.Errorf("%s, with ana: %q", when, got)

@@ -12,6 +12,9 @@ import (
 
 var carol = chat.Person{Key: chat.Key{3}, Name: "carol"}
 
+// tick is a clock some ms after a time that can be right.
+func tick(ms uint64) uint64 { return uint64(now0.UnixMilli()) + ms }
+
 func (d *desk) roomRow(name string) Row {
 	d.t.Helper()
 	rows := d.Rows()
