@@ -92,7 +92,8 @@ func (s *Store) checkContents() error {
 		return s.lost
 	}
 	if s.files.identity != "" { // another program may write the same anew
-		if b, err := os.ReadFile(s.files.identity); err != nil || sha256.Sum256(b) != s.files.key {
+		b, err := os.ReadFile(s.files.identity)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && sha256.Sum256(b) != s.files.key {
 			s.lost = lostFile(s.files.identity)
 		}
 	}

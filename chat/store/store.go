@@ -13,6 +13,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -23,7 +24,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -116,7 +116,7 @@ func openIn(dir string, past bool) (*Store, error) {
 	}
 	s.pulses.after, s.life.from = stallAfter, time.Now()
 	if err := s.open(); err != nil {
-		err = s.waited(err)
+		err = s.cause(err)
 		s.release()
 		return nil, err
 	}
@@ -180,14 +180,7 @@ func (s *Store) explain(err error) error {
 		return err
 	}
 	e.Path, e.Err = path.Path, path.Err
-	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		e.Remedy = "make room on the disk"
-	case errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
-		e.Remedy = "have the limit raised of what you may write, or use another data directory: --dir"
-	default:
-		e.Remedy = "let yourself write there, or use another data directory: --dir; without any history: --no-history"
-	}
+	e.Remedy = cmp.Or(FileRemedy(err), "let yourself write there, or use another data directory: --dir; without any history: --no-history")
 	return e
 }
 

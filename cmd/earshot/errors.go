@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -120,6 +122,8 @@ func explain(err error) (code int, text, remedy string) {
 		copied    *discovery.CopiedError
 		noDomain  *discovery.DomainError
 		noHome    *noHomeError
+		lack      *chat.FileSystemError
+		socket    *net.OpError
 	)
 	text = packages.Replace(clean.Text(err.Error()))
 	switch {
@@ -130,6 +134,12 @@ func explain(err error) (code int, text, remedy string) {
 	case errors.As(err, &unsent):
 		code, text, remedy = explain(unsent.error)
 		return code, "failed: " + text, remedy
+	case standardStream(err) != "":
+		return exitFailure, standardStream(err), ""
+	case store.ExhaustedRemedy(err) != "": // whatever it was needed for
+		return exitFailure, text, store.ExhaustedRemedy(err)
+	case errors.As(err, &lack):
+		return exitFailure, clean.Text(lack.Error()), lack.Remedy()
 	case errors.As(err, &use):
 		return exitUsage, text, use.remedy
 	case errors.As(err, &noText):
@@ -187,10 +197,11 @@ func explain(err error) (code int, text, remedy string) {
 	case errors.As(err, &mismatch):
 		return exitMismatch, fmt.Sprintf("whoever answers at %s is %s, not %s: nothing was sent", mismatch.Addr, mismatch.Got.Short(), mismatch.Want.Short()),
 			"somebody else may have taken the address; who is there: earshot peers"
-	case errors.Is(err, syscall.ENOSPC):
-		return exitFailure, text, "make room on the disk, or use another data directory: --dir"
-	case errors.Is(err, syscall.EROFS):
-		return exitFailure, text, "let yourself write there, or use another data directory: --dir"
+	case errors.As(err, &identity) && !errors.Is(err, os.ErrPermission) && store.FileRemedy(err) != "",
+		errors.Is(err, app.ErrNoDirectory) && !errors.Is(err, os.ErrPermission) && store.FileRemedy(err) != "":
+		return exitFailure, text, store.FileRemedy(err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EROFS):
+		return exitFailure, text, store.FileRemedy(err)
 	case errors.As(err, &identity):
 		return exitFailure, text, "the file must be yours, of mode 600, and whole: mend it or put back a copy; with another --dir you are somebody else to everyone"
 	case errors.As(err, &refused):
@@ -212,8 +223,28 @@ func explain(err error) (code int, text, remedy string) {
 		return exitFailure, "that is your own address", "who is there: earshot peers"
 	case errors.Is(err, chat.ErrTooManyRooms):
 		return exitFailure, text, fmt.Sprintf("one can be in %d open rooms and %d private ones; leave some: earshot rooms leave '#...'", room.MaxOpen, room.MaxPrivate)
+	case errors.As(err, &socket):
+		return exitFailure, text, "what is wrong with the network here: earshot doctor"
 	case errors.Is(err, os.ErrPermission), errors.Is(err, app.ErrNoDirectory):
 		return exitFailure, text, "use another data directory: --dir"
 	}
 	return exitFailure, text, ""
+}
+
+// standardStream says what is wrong with a standard stream, which has nothing to do with the data
+// directory; empty: the error is of something else.
+func standardStream(err error) string {
+	path, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return ""
+	}
+	for _, stream := range []struct {
+		file *os.File
+		name string
+	}{{os.Stdin, "input"}, {os.Stdout, "output"}, {os.Stderr, "error"}} {
+		if path.Path == stream.file.Name() {
+			return fmt.Sprintf("standard %s: %v", stream.name, path.Err)
+		}
+	}
+	return ""
 }

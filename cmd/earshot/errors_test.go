@@ -2,12 +2,17 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"earshot/chat"
+	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/app"
 	"earshot/discovery"
 )
@@ -37,6 +42,18 @@ func TestExplain(t *testing.T) {
 		{"identity", &chat.IdentityError{Path: "/x/identity", Err: fmt.Errorf("corrupt")}, 1, "/x/identity", "copy"},
 		{"a full disk", &chat.IdentityError{Path: "/x/identity", Err: syscall.ENOSPC}, 1, "/x/identity", "make room"},
 		{"a read-only disk", &chat.IdentityError{Path: "/x/identity", Err: syscall.EROFS}, 1, "/x/identity", "--dir"},
+		{"no locks", fmt.Errorf("more: %w", &store.Error{Path: "/x", Err: &chat.FileSystemError{Dir: "/x", Lack: "it has none"}}), 1, "/x: this file system can't keep earshot's data (it has none)", "--dir on a local disk"},
+		{"too many files", &chat.IdentityError{Path: "/x/identity", Err: syscall.EMFILE}, 1, "too many open files", "ulimit -n"},
+		{"too many files for settings", &app.SettingsError{Path: "/x/config.toml", Err: syscall.EMFILE, Remedy: "let yourself read it"}, 1, "too many open files", "ulimit -n"},
+		{"too many files of all", &failed{fmt.Errorf("no UDP port to be had: %w", syscall.ENFILE)}, 1, "no UDP port", "the system's limit"},
+		{"no memory", &chat.IdentityError{Path: "/x/identity", Err: syscall.ENOMEM}, 1, "/x/identity", "no memory left"},
+		{"a long path", fmt.Errorf("%w: %w", app.ErrNoDirectory, syscall.ENAMETOOLONG), 1, "too long", "shorter"},
+		{"a file in the path", fmt.Errorf("%w: %w", app.ErrNoDirectory, syscall.ENOTDIR), 1, "not a directory", "is a file"},
+		{"a link to itself", &chat.IdentityError{Path: "/x/identity", Err: syscall.ELOOP}, 1, "/x/identity", "circle"},
+		{"a quota", &chat.IdentityError{Path: "/x/identity", Err: syscall.EDQUOT}, 1, "/x/identity", "limit raised"},
+		{"a failing disk", &chat.IdentityError{Path: "/x/identity", Err: syscall.EIO}, 1, "/x/identity", "look after the disk"},
+		{"standard output", &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.ENOSPC}, 1, "standard output: no space left on device", ""},
+		{"standard input", &fs.PathError{Op: "read", Path: os.Stdin.Name(), Err: syscall.EISDIR}, 1, "standard input: is a directory", ""},
 		{"no directory", fmt.Errorf("%w: no such file", app.ErrNoDirectory), 1, "data directory can't be made", "--dir"},
 		{
 			"no interface", &discovery.NoInterfaceError{Tried: []discovery.Skipped{{Name: "lo", Reason: "down"}, {Name: "eth\x1b0", Reason: "no address"}}}, 1,
@@ -84,5 +101,40 @@ func TestTable(t *testing.T) {
 	got := table([][]string{{"NAME", "ID"}, {"日本", "k3f7qz"}, {"a", "-"}})
 	if want := "NAME  ID\n日本  k3f7qz\na     -"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// With few open files, and a full disk behind standard output, that is what is said.
+func TestSystemErrors(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("this system has no /dev/full")
+	}
+	path, err := exec.LookPath("earshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := kept(t, func(*store.Store) {})
+	if _, code := runOn(t, dir, "id"); code != 0 {
+		t.Fatal("no identity")
+	}
+	refused := 0
+	for files := 8; files <= 32; files += 2 {
+		for _, name := range []string{dir, filepath.Join(t.TempDir(), "new")} {
+			cmd := exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$@"`, files), "sh", path, "--dir", name, "log")
+			out, err := cmd.CombinedOutput()
+			if text := string(out); err != nil {
+				refused++
+				if !strings.Contains(text, "too many open files") || !strings.Contains(text, "ulimit -n") {
+					t.Errorf("%d files: %s", files, text)
+				}
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("8 files are enough")
+	}
+	out, _ := exec.Command("sh", "-c", `"$@" > /dev/full`, "sh", path, "--dir", dir, "id").CombinedOutput()
+	if text := string(out); !strings.HasPrefix(text, "earshot: standard output: no space left") || strings.Contains(text, "--dir") {
+		t.Errorf("a full disk behind standard output: %s", text)
 	}
 }

@@ -4,9 +4,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -103,7 +105,23 @@ func Identity(dir string) (*chat.Identity, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoDirectory, err)
 	}
-	return chat.LoadIdentity(filepath.Join(dir, store.IdentityFile))
+	path := filepath.Join(dir, store.IdentityFile)
+	lacks := func() error { // of the file system
+		if lack, is := errors.AsType[*chat.FileSystemError](chat.CheckFileSystem(dir)); is {
+			return lack
+		}
+		return nil
+	}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) { // before anything is kept there
+		if err := lacks(); err != nil {
+			return nil, err
+		}
+	}
+	identity, err := chat.LoadIdentity(path)
+	if err != nil {
+		err = cmp.Or(lacks(), err)
+	}
+	return identity, err
 }
 
 // Start takes part as cfg says. Whoever only wants to reach somebody by address sets

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+
+	"earshot/chat"
+)
+
+// ExhaustedRemedy says what to do where the process or the system has no more of something, whatever it was
+// needed for; empty: that isn't so.
+func ExhaustedRemedy(err error) string {
+	switch {
+	case errors.Is(err, syscall.EMFILE):
+		return "raise the limit of open files: ulimit -n 256"
+	case errors.Is(err, syscall.ENFILE):
+		return "end other programs, or raise the system's limit of open files"
+	case errors.Is(err, syscall.ENOMEM):
+		return "end other programs: there is no memory left"
+	}
+	return ""
+}
+
+// FileRemedy says what to do where a file in the data directory can't be used; empty: not known.
+func FileRemedy(err error) string {
+	if remedy := ExhaustedRemedy(err); remedy != "" {
+		return remedy
+	}
+	for _, known := range []struct {
+		remedy string
+		errs   []error
+	}{
+		{"make room on the disk, or use another data directory: --dir", []error{syscall.ENOSPC}},
+		{"have the limit raised of what you may write, or use another data directory: --dir", []error{syscall.EDQUOT, syscall.EFBIG}},
+		{"make the disk writable, or use another data directory: --dir", []error{syscall.EROFS}},
+		{"look after the disk, or use another data directory: --dir", []error{syscall.EIO}},
+		{"name a data directory with a shorter path: --dir", []error{syscall.ENAMETOOLONG}},
+		{"its links lead in a circle: mend them, or use another data directory: --dir", []error{syscall.ELOOP}},
+		{"a part of the path is a file: move that away, or use another data directory: --dir", []error{syscall.ENOTDIR}},
+		{"move it away: a file belongs there", []error{syscall.EISDIR}},
+		{"let yourself write there, or use another data directory: --dir; without any history: --no-history", []error{syscall.EACCES, syscall.EPERM}},
+	} {
+		for _, is := range known.errs {
+			if errors.Is(err, is) {
+				return known.remedy
+			}
+		}
+	}
+	return ""
+}
+
+// cause finds out why the database couldn't be opened, where SQLite doesn't tell: what the file system of
+// the directory lacks, or what the system said. It returns an [*Error].
+func (s *Store) cause(err error) error {
+	explained := s.waited(err)
+	found := chat.CheckFileSystem(s.Dir())
+	if lack, is := errors.AsType[*chat.FileSystemError](found); is {
+		return &Error{s.Dir(), lack, lack.Remedy()}
+	}
+	lite, is := errors.AsType[*sqlite.Error](err)
+	if !is {
+		return explained
+	}
+	switch lite.Code() & 0xff {
+	case lib.SQLITE_CANTOPEN, lib.SQLITE_IOERR, lib.SQLITE_READONLY, lib.SQLITE_NOMEM:
+		if found == nil {
+			found = spareFiles()
+		}
+		if found != nil {
+			return s.explain(found)
+		}
+	}
+	return explained
+}
+
+// spareFiles returns why no more files can be opened, of which a database takes several.
+func spareFiles() error {
+	for range 8 {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+	}
+	return nil
+}
