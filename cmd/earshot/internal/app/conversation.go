@@ -181,6 +181,7 @@ type contact struct {
 	warned      bool
 	verified    bool
 	blocked     bool
+	barred      bool // it was when the conversation was turned to, or was told to be since
 
 	linked, away bool // there is a session; there was one, and they don't answer
 

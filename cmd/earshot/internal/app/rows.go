@@ -146,7 +146,6 @@ func (s *Session) reread() {
 		c.called = entry.Name
 	}
 	s.rename()
-	s.barred()
 }
 
 // call notes what somebody unknown calls themselves, or known where nothing is kept.

@@ -42,7 +42,7 @@ func (s *Session) Turn(conv Conv, now time.Time) {
 		s.count()
 	}
 	s.current = c
-	c.meant = c.handle
+	c.meant, c.barred = c.handle, c.blocked
 	s.watch(c, true)
 	first := !c.opened
 	if c.opened = true; first {
@@ -226,6 +226,8 @@ func (s *Session) reason(err error) string {
 		return "another room has its name now"
 	case errors.Is(err, chat.ErrNotIn):
 		return "you aren't in it"
+	case errors.Is(err, chat.ErrRefused):
+		return "you have blocked them"
 	case errors.Is(err, chat.ErrBacklog):
 		return "too much waits for them already"
 	case errors.Is(err, chat.ErrNoAddress):

@@ -39,7 +39,9 @@ func TestConversationStays(t *testing.T) {
 		{"blocked by another process", withAna, func(d *desk) {
 			d.byAnother(func(s *store.Store) error { return s.SetBlocked(ana, true, d.now) })
 			d.refuses = chat.ErrRefused
-		}, "", chat.ErrRefused.Error()},
+			d.sees(bob, discovery.Up) // which has everybody labelled anew first
+			d.Rows()
+		}, "", "you have blocked them"},
 		{"a room left by another process", inDev, func(d *desk) { delete(d.members, "#dev") }, "", "you aren't in it"},
 		{"another private room of the name", inDev, func(d *desk) { d.keys["#dev"] = room.Key{2} }, "", "another room has its name now"},
 		{"the open room of the name", inDev, func(d *desk) { delete(d.keys, "#dev") }, "", "another room has its name now"},
@@ -70,6 +72,9 @@ func TestConversationStays(t *testing.T) {
 			}
 			if i := slices.IndexFunc(d.Rows(), func(r Row) bool { return r.Conv == tt.conv }); i < 0 {
 				t.Error("it isn't in the list")
+			}
+			if told := strings.Contains(strings.Join(d.showsIn(tt.conv), "|"), "another process of yours"); told != (tt.said == "" && tt.reason != "you aren't in it") {
+				t.Errorf("what another process has done is told: %v", told)
 			}
 			for _, n := range d.News() {
 				if n.Kind == Turned {

@@ -54,6 +54,7 @@ func (s *Session) look() {
 	}
 	s.count()
 	s.reread()
+	s.barred()
 	if s.myName != nil && s.myName() != s.me.Name {
 		s.me.Name = s.myName()
 		s.rename()
@@ -102,8 +103,10 @@ func (s *Session) barred() {
 	if c == nil || c.conv.Room != "" {
 		return
 	}
-	was := c.blocked
-	if s.Rows(); c.blocked && !was {
+	if s.Rows(); c.blocked == c.barred {
+		return
+	}
+	if c.barred = c.blocked; c.barred {
 		s.note(c, c.label+" is blocked by another process of yours: nothing passes any more; to undo it: /unblock "+c.arg, s.now)
 	}
 }
