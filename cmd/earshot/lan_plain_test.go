@@ -29,7 +29,7 @@ func lanPlain(t *testing.T) {
 	a.await(`bob: from a bare terminal`)
 	b.await(`delivered: from a bare terminal`)
 	a.enter("/name anna")
-	b.await(`ana calls themselves anna now`)
+	b.await(`ana is now called anna`)
 	watch.expect(`~ anna `)
 	bob.exec("ip", "link", "set", "eth0", "down")
 	a.await(`bob can't be reached`)
