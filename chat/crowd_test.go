@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"earshot/chat/room"
 )
 
 // Many who open sessions to each other at once, each from both sides, by key or by address
@@ -73,6 +75,58 @@ func TestManyOpenAtOnce(t *testing.T) {
 				t.Errorf("seed %d: %d dials, %d halves and %d remotes left", seed, len(n.core.dials), len(n.core.halves), len(n.core.remotes))
 			}
 		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// What is said in a room in passing, first to some of a crowd and then to all of it, is shown
+// by all at once: those whom the sender hadn't seen before are given what it follows (SPEC §13.7).
+func TestSaidToPartOfACrowd(t *testing.T) {
+	const people, seen, later = 30, 13, 5
+	for seed := range uint64(5) {
+		w := newWorld(t, seed)
+		w.loss, w.jitter = 0.02, time.Millisecond
+		ana := w.inRooms("ana", lobby)
+		ana.closed = true
+		var crowd []*simNode
+		for i := range people {
+			crowd = append(crowd, w.inRooms(fmt.Sprint("p", i), lobby))
+		}
+		w.gather()
+		// says runs ana for one message, while she sees the first few.
+		says := func(text string, sees int) {
+			t.Helper()
+			ana.seen = map[Key][]netip.AddrPort{}
+			for _, n := range crowd[:sees] {
+				ana.seen[n.id.Key()] = n.at()
+			}
+			ana.start()
+			ana.core.rooms.passing = true
+			id, to := ana.tells(lobby, text)
+			if len(to) != sees {
+				t.Fatalf("seed %d: %q was said to %d, not %d", seed, text, len(to), sees)
+			}
+			if !w.await(10*time.Second, func() bool { return len(ana.core.rooms.said.of(id).missing) == 0 }) {
+				t.Fatalf("seed %d: %d lack %q", seed, len(ana.core.rooms.said.of(id).missing), text)
+			}
+			ana.core.close(w.now)
+			w.run(time.Second)
+			ana.closed = true
+		}
+		says("one", seen)
+		says("two", 1)
+		says("three", people-later)
+		w.run(room.Recent / 2)
+		says("four", people) // the last few come late
+		w.run(time.Second)
+		for i, n := range crowd {
+			if got, want := n.heardIn(lobby), []string{"one", "two", "three", "four"}; !slices.Equal(got, want) {
+				t.Errorf("seed %d: p%d was shown %q, want %q", seed, i, got, want)
+			}
+		}
+		w.check()
 		if t.Failed() {
 			return
 		}

@@ -41,6 +41,7 @@ func (c *core) sayIn(now time.Time, name, text string) (id MessageID, to []Perso
 	}
 	id = c.newID()
 	clock, parents, earlier := r.order.Next(now)
+	lacking := c.lacking(now, r, members, parents)
 	s := Saying{ID: id, Text: text, Sent: c.wall(now), Room: r.handle, From: c.key, Head: r.head(clock, parents, earlier), Clock: clock}
 	own, err := c.store.SaidIn(s, to)
 	if err != nil {
@@ -51,6 +52,9 @@ func (c *core) sayIn(now time.Time, name, text string) (id MessageID, to []Perso
 	c.rooms.said.add(id, name, to)
 	m := s.message()
 	for i, p := range members {
+		for _, e := range lacking[i] {
+			p.sayIn(now, e)
+		}
 		if own[i] {
 			p.sayIn(now, parked{m, !p.in(r.handle)})
 		} else {
@@ -95,11 +99,32 @@ func (s *Saying) message() session.Message {
 // everybody visible is taken for a member until they tell otherwise.
 func (s *Saying) maybe() bool { return s.Room == room.Here }
 
+// lacking returns, for each member, what they must have before a message with these parents: where
+// one of those is our own, what we have said lately and not to them (SPEC §13.7).
+func (c *core) lacking(now time.Time, r *parlour, members []*person, parents []room.Ref) [][]parked {
+	all := make([][]parked, len(members))
+	if !slices.ContainsFunc(parents, func(p room.Ref) bool { return p.Author == author(c.key) }) {
+		return all
+	}
+	for i, p := range members {
+		all[i] = c.unsaid(now, p, r)
+		for j := range all[i] {
+			all[i][j].maybe = !p.in(r.handle)
+		}
+	}
+	return all
+}
+
 // share returns what we have said in the room and the person was never told (SPEC §13.7).
 func (c *core) share(now time.Time, p *person, r *parlour) (all []parked) {
 	if c.rooms.passing {
 		return nil
 	}
+	return c.unsaid(now, p, r)
+}
+
+// unsaid is share for a node that may be passing.
+func (c *core) unsaid(now time.Time, p *person, r *parlour) (all []parked) {
 	kept, err := c.store.Share(r.handle, p.Person, now)
 	if err != nil {
 		c.stats.StoreErrors++

@@ -211,7 +211,8 @@ type sentRoomJSON struct {
 	Status string `json:"status"`
 	deliveryJSON
 	Missing []missingJSON `json:"missing"`
-	RTT     *float64      `json:"rtt_ms"` // of the last
+	RTT     *float64      `json:"rtt_ms"`  // of the last
+	Visible int           `json:"visible"` // people in the room or not, when it was said
 }
 
 type missingJSON struct {

@@ -17,8 +17,8 @@ import (
 )
 
 // enter begins to take part in the room that the first argument names, and waits until it
-// is known who is there.
-func enter(p *process, c *cli.Context, cfg app.Config, begin func(app.Config) (*app.App, error)) (a *app.App, name string, err error) {
+// is known who is there, with crowd no longer than that while people still appear.
+func enter(p *process, c *cli.Context, cfg app.Config, crowd time.Duration, begin func(app.Config) (*app.App, error)) (a *app.App, name string, err error) {
 	if cfg.Rooms, err = p.memberships(c, []string{c.Args().First()}); err != nil {
 		return nil, "", err
 	}
@@ -29,12 +29,18 @@ func enter(p *process, c *cli.Context, cfg app.Config, begin func(app.Config) (*
 	if err = a.NoLAN; err == nil {
 		err = settle(c, a)
 	}
+	if err == nil && crowd > 0 {
+		err = a.AwaitCrowd(c.Context, crowd)
+	}
 	if err == nil && name != room.Here {
 		err = survey(c.Context, p, a, c.Duration("wait"))
 	}
 	a.Look()
 	return a, name, err
 }
+
+// crowdWait is how long people may still appear before something is said to all of them.
+const crowdWait = 5 * time.Second
 
 // sendRoom says one message in a room, and waits until everybody who is in it has it.
 func sendRoom(p *process, c *cli.Context) error {
@@ -45,7 +51,11 @@ func sendRoom(p *process, c *cli.Context) error {
 	cfg.Passing, cfg.Brief = !cfg.Hidden, true
 	cfg.Port, cfg.Hidden = 0, true
 	var text string
-	a, name, err := enter(p, c, cfg, func(cfg app.Config) (*app.App, error) {
+	crowd := crowdWait
+	if c.IsSet("wait") {
+		crowd = c.Duration("wait")
+	}
+	a, name, err := enter(p, c, cfg, crowd, func(cfg app.Config) (*app.App, error) {
 		if text, err = p.text(c.Context, c.Args().Tail()); err != nil {
 			return nil, err
 		}
@@ -61,6 +71,7 @@ func sendRoom(p *process, c *cli.Context) error {
 	if len(a.Node.Members(name)) == 0 {
 		return &empty{name}
 	}
+	visible := len(a.Peers())
 	id, to, err := a.Node.SendRoom(name, text)
 	if err != nil {
 		return err
@@ -76,7 +87,7 @@ func sendRoom(p *process, c *cli.Context) error {
 	if of == 0 {
 		return &empty{name}
 	}
-	j := sentRoomJSON{ID: id.String(), Room: name, Status: store.Done.String(), deliveryJSON: deliveryJSON{n, of}, Missing: []missingJSON{}}
+	j := sentRoomJSON{ID: id.String(), Room: name, Status: store.Done.String(), deliveryJSON: deliveryJSON{n, of}, Visible: visible, Missing: []missingJSON{}}
 	var labels []string
 	for _, m := range missing {
 		person := a.Named([]chat.Person{m.Person})[0]
@@ -112,7 +123,7 @@ func sendRoom(p *process, c *cli.Context) error {
 	if c.Bool("json") {
 		return nil
 	}
-	return p.print(fmt.Sprintf("delivered to all %d in %s (%.1f ms)", of, name, *j.RTT))
+	return p.print(fmt.Sprintf("delivered to all %d in %s, of %d visible (%.1f ms)", of, name, visible, *j.RTT))
 }
 
 // giveUp takes back what isn't delivered yet.
@@ -179,7 +190,7 @@ func chatRoom(p *process, c *cli.Context) error {
 		}
 		return p.gather(c, cfg, app.Conv{Room: cfg.Rooms[0].Name}, nil)
 	}
-	a, name, err := enter(p, c, cfg, func(cfg app.Config) (*app.App, error) { return start(p, cfg) })
+	a, name, err := enter(p, c, cfg, 0, func(cfg app.Config) (*app.App, error) { return start(p, cfg) })
 	if a == nil {
 		return err
 	}

@@ -35,8 +35,10 @@ func sendCommand(p *process) *cli.Command {
 		ArgsUsage: "PEER|ROOM [TEXT...]",
 		Description: "Exits 0 only once the other side has acknowledged the message, 5 when it is queued: whatever\n" +
 			"earshot of yours runs then delivers it when they are next seen. Everything that is read from\n" +
-			"standard input, less one newline at its end, is one message: UTF-8 text, whose lines may end as on Windows. Said in a room, it goes to everybody who is in it:\n" +
-			"it exits 0 once all have it, and 5 with the list of who hasn't.",
+			"standard input, less one newline at its end, is one message: UTF-8 text, whose lines may end as on Windows.\n" +
+			"Said in a room, it goes to everybody who is in it:\n" +
+			"it exits 0 once all have it, and 5 with the list of who hasn't. It is said once nobody new has appeared for a\n" +
+			"quarter of a second, after 5 s at the latest, or --wait.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
 			&cli.BoolFlag{Name: "queue", Usage: "where nobody has the name, keep the message for whoever is first met under it"},
