@@ -61,7 +61,11 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 		name: intro.Name, whose: intro.Whose, since: now,
 	}
 	for _, o := range p.links {
-		if o.instance == l.instance && o.since.Before(l.since) {
+		if o.instance != l.instance {
+			continue
+		}
+		o.name, o.whose = l.name, l.whose // what still comes that way is from a node that is called so now
+		if o.since.Before(l.since) {
 			l.since = o.since
 		}
 	}

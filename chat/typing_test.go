@@ -113,6 +113,11 @@ func TestRename(t *testing.T) {
 	if !w.await(time.Second, w.settled) {
 		t.Error("not delivered")
 	}
+	for _, l := range b.core.people[a.id.Key()].links {
+		if l.speaker().Name != "anna" {
+			t.Errorf("what comes over a session is from %q", l.speaker().Name)
+		}
+	}
 	w.run(10 * time.Second)
 	w.check()
 	if a.live() != 2 || b.live() != 1 {
