@@ -87,9 +87,10 @@ type core struct {
 	events   eventQueue
 	shuns    map[netip.AddrPort]shunned
 	stalled  map[*link]struct{} // links with messages that found events full
-	held     int                // bytes of messages in the making
-	corking  bool               // uncork is to be called soon
-	corked   []*link            // with messages that wait for it
+	behind   behind
+	held     int     // bytes of messages in the making
+	corking  bool    // uncork is to be called soon
+	corked   []*link // with messages that wait for it
 	stats    Stats
 	scratch  session.Scratch
 	alone    bool // the datagram goes to the system by itself
@@ -121,6 +122,7 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 		trials:   bucket{burst: trialsAtOnce, perSecond: trialsPerSecond},
 		rooms:    rooms{in: map[string]*parlour{}, passing: cfg.Passing},
 	}
+	c.behind.capacity = make(chan struct{}, 1)
 	binary.BigEndian.PutUint64(c.instance[:], c.random.Uint64())
 	if c.store == nil {
 		c.store = newMemory()
@@ -313,8 +315,10 @@ func (c *core) next(now time.Time, to []Event) []Event {
 	for c.events.Len() > 0 && len(to) < fetchEvents {
 		to = append(to, c.events.take())
 	}
+	c.drained()
 	for l := range c.stalled {
 		if c.events.roomier(l.person.Key) {
+			c.behind.full = time.Time{}
 			delete(c.stalled, l)
 			l.flush(now)
 		}

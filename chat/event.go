@@ -44,6 +44,7 @@ type Event struct {
 	Clock    uint64         // Message, Said in a room: its time, by which messages that none names stand (SPEC §13.10)
 	Late     bool           // Message, Said in a room: it precedes one that was reported before
 	Kept     int64          // Message, Said: its number in the Store, from where it comes; 0: from the network
+	Here     bool           // Message from the Store: this node may have heard it, and left it there while too many events waited
 	Reason   Reason         // Declined
 	Failure  Failure        // Failed
 }
@@ -70,6 +71,7 @@ type eventQueue struct {
 	texts int         // bytes of messages
 	from  map[Key]int // how many messages of each person
 	lost  uint64
+	lossy bool // deliveries too can be had from the Store
 }
 
 // room reports whether a message of the person's may be accepted. Nobody takes all the
@@ -86,7 +88,7 @@ func (q *eventQueue) roomier(from Key) bool {
 // add queues e. What peers can cause at will is lost, and counted, beyond
 // maxWaitingEvents; how many messages are delivered is bounded by core.send.
 func (q *eventQueue) add(e Event) {
-	if q.Len() >= maxWaitingEvents && e.Kind != Delivered {
+	if q.Len() >= maxWaitingEvents && (q.lossy || e.Kind != Delivered) {
 		q.lost++
 		return
 	}

@@ -234,8 +234,7 @@ func (l *link) flush(now time.Time) {
 		if !ok {
 			break
 		}
-		if waits = true; !c.events.room(p.Key) {
-			c.stalled[l] = struct{}{}
+		if waits = true; !c.mayTake(now, l) {
 			break
 		}
 		if m.Form == wire.FormRoom {
@@ -260,7 +259,9 @@ func (l *link) flush(now time.Time) {
 			waits = false
 			continue
 		}
-		if fresh {
+		if fresh && c.behind.on {
+			c.deferred(p.Key)
+		} else if fresh {
 			l.typing = time.Time{}
 			c.events.add(Event{
 				Kind: Message, Person: p.Person, As: l.name, ID: m.ID, Text: m.Text, Sent: m.Sent, Received: now,

@@ -39,6 +39,7 @@ func (*memory) Said(Saying) (bool, error)                 { return true, nil }
 func (*memory) Release(Key) bool                          { return false }
 func (*memory) Delivered(Key, MessageID, time.Time) error { return nil }
 func (*memory) Lapsed() bool                              { return false }
+func (*memory) Defer(bool) bool                           { return false }
 func (*memory) Fail(Key, MessageID, Failure) error        { return nil }
 func (*memory) Tail(string, time.Time) ([]Trace, error)   { return nil, nil }
 

@@ -20,6 +20,19 @@ func (n *Node) Share(name string) {
 	n.do(func(now time.Time) { n.core.shareAll(now, name) })
 }
 
+// Event returns the event that tells of k.
+func (k *Kept) Event() Event {
+	e := Event{
+		Kind: Message, Person: Person{k.To, k.Name}, As: k.As, ID: k.ID, Text: k.Text, Sent: k.Sent, Received: k.At,
+		Clock: k.Clock, Kept: k.N,
+	}
+	e.Room = nameOf(k.Room)
+	if k.Out {
+		e.Kind = Said
+	}
+	return e
+}
+
 func (c *core) overhear(now time.Time, k Kept) bool {
 	switch {
 	case !c.events.room(k.To):
@@ -27,14 +40,12 @@ func (c *core) overhear(now time.Time, k Kept) bool {
 	case !k.Out && c.refuse(k.To):
 		return true
 	}
-	e := Event{
-		Kind: Message, Person: Person{k.To, k.Name}, As: k.As, ID: k.ID, Text: k.Text, Sent: k.Sent, Received: k.At,
-		Clock: k.Clock, Kept: k.N,
-	}
-	e.Room = nameOf(k.Room)
+	e := k.Event()
 	from := k.To
 	if k.Out {
-		e.Kind, from = Said, c.key
+		from = c.key
+	} else {
+		_, e.Here = c.behind.from[k.To]
 	}
 	r := c.rooms.in[e.Room]
 	if r == nil || r.handle != k.Room {

@@ -257,6 +257,8 @@ func (l *link) keepIn(now time.Time, r *parlour, handle string, h *wire.RoomHead
 	}
 	switch {
 	case !fresh:
+	case c.behind.on:
+		c.deferred(p.Key)
 	case r != nil:
 		r.show(r.order.Add(now, msg, c.patience))
 	default:

@@ -92,6 +92,7 @@ func (d *disk) HeardIn(from Person, s Saying, received time.Time) (fresh bool, e
 		case l == nil:
 			d.lines[authored{from.Key, s.ID}] = &line{Saying: s, from: from.Key, n: len(d.lines), at: d.node.w.now, times: 1}
 			d.news = append(d.news, authored{from.Key, s.ID})
+			d.keepBack(from, s, received)
 		case fresh:
 			l.times++
 		}

@@ -163,7 +163,7 @@ func (w *world) conversation(f faults) {
 	for i := range nodes {
 		n := w.node(string(rune('a' + i)))
 		n.faults = f
-		n.old = r.IntN(4) == 0
+		n.old, n.follows = r.IntN(4) == 0, r.IntN(2) == 0
 		n.start()
 	}
 	for _, n := range w.nodes {
@@ -213,7 +213,7 @@ func (w *world) trouble(from, to *simNode) {
 		w.announce(from)
 	case 2: // an application that is busy elsewhere
 		to.starving = true
-		w.run(time.Duration(r.Int64N(int64(time.Second))))
+		w.run(time.Duration(r.Int64N(int64(3 * time.Second))))
 		to.starving = false
 		to.drain()
 	case 3: // rubbish

@@ -45,6 +45,9 @@ type Store interface {
 	// Tail returns the messages of a room of the last [room.Recent] in the order they were kept, at most 1000, and before
 	// them some that are older and that none names.
 	Tail(room string, now time.Time) ([]Trace, error)
+	// Defer says whether what is heard from now on makes no event here, and so is to be had like what other
+	// nodes have heard. It returns false where it couldn't be had.
+	Defer(on bool) bool
 	// Lapsed reports, once, whether the process has stood still for so long that other nodes may
 	// have taken over what was this node's to send.
 	Lapsed() bool

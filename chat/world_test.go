@@ -79,6 +79,9 @@ type simNode struct {
 	events    []Event                  // all but messages and deliveries
 	starving  bool                     // takes no events
 	closed    bool                     // not running
+	follows   bool                     // it takes from its disk what its core leaves there
+	printed   map[Key][]string         // messages between two that it took, by who said them
+	crashed   bool                     // once; what it had not taken is lost to who reads its events
 	old       bool                     // of the first version: it takes no parts
 	doom      int                      // crashes at the doom-th write or datagram from now; 0: does not
 	back      time.Time                // when it runs again after a crash
@@ -129,6 +132,7 @@ func (w *world) person(name string) *simNode {
 		w.t.Fatal(err)
 	}
 	n := &simNode{
+		printed:   map[Key][]string{},
 		outwaited: map[authored]bool{},
 		used:      map[MessageID]bool{},
 		w:         w, id: &Identity{private}, name: name, seen: map[Key][]netip.AddrPort{},
@@ -161,6 +165,8 @@ func (n *simNode) start() {
 	if n.old {
 		n.introducesWith(0)
 	}
+	n.disk.deferring, n.disk.deferred = false, nil
+	c.behind.followed = n.follows
 	c.careless = n.faults.careless
 	for _, m := range n.rooms {
 		if err := c.join(n.w.now, m); err != nil {
@@ -196,7 +202,7 @@ func (n *simNode) strikes() bool {
 	}
 	if n.doom > 0 {
 		if n.doom--; n.doom == 0 {
-			n.closed = true
+			n.closed, n.crashed = true, true
 			n.back = n.w.now.Add(time.Duration(n.w.rng.Int64N(int64(3 * time.Second))))
 			n.w.tell("%s crashes", n.name)
 			return true
@@ -291,7 +297,7 @@ func (n *simNode) gets(from netip.AddrPort, b []byte) {
 func (n *simNode) drain() {
 	for !n.starving && !n.closed {
 		events := n.core.next(n.w.now, nil)
-		if len(events) == 0 {
+		if len(events) == 0 && !n.catchUp() {
 			return
 		}
 		vain := slices.ContainsFunc(events, func(e Event) bool {
@@ -312,6 +318,8 @@ func (n *simNode) takes(e Event) {
 	case Message:
 		if n.echoes = append(n.echoes, e.ID); e.Room != "" {
 			n.shown = append(n.shown, e)
+		} else {
+			n.printed[e.Person.Key] = append(n.printed[e.Person.Key], e.Text)
 		}
 		n.w.tell("%s hears %q from %s", n.name, short(e.Text), e.Person.Name)
 	case Delivered:
@@ -437,6 +445,13 @@ func (w *world) check() {
 			w.t.Errorf("%s to %s: %d said, %d heard", from.name, to.name, len(said), len(heard))
 		}
 	}
+	for _, n := range w.nodes {
+		for from, heard := range n.disk.heard {
+			if printed := n.printed[from]; !n.crashed && n.core != nil && !slices.Equal(printed, heard) {
+				w.t.Errorf("%s: %d messages were heard, and %d told of, or in another order", n.name, len(heard), len(printed))
+			}
+		}
+	}
 }
 
 // announce tells every other node where n is, as discovery does.
@@ -459,6 +474,9 @@ type disk struct {
 	node *simNode
 	dir  string // of the real store; empty: there is none
 	real Store
+
+	deferring bool
+	deferred  []Kept // heard and not told of
 }
 
 // contents is what the disks of all nodes of one person in one place hold.
@@ -710,6 +728,7 @@ func (d *disk) Heard(from Person, id MessageID, text string, sent, received time
 			d.ids[authored{from.Key, id}] = true
 			d.heard[from.Key] = append(d.heard[from.Key], text)
 			d.inOrder(from)
+			d.keepBack(from, Saying{ID: id, Text: text, Sent: sent}, received)
 		}
 		if d.real != nil {
 			kept, err := d.real.Heard(from, id, text, sent, received)

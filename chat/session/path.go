@@ -174,6 +174,13 @@ func (p *path) due(now time.Time, interval time.Duration, traffic bool) (shrunk 
 	return shrunk
 }
 
+// postpone puts off a round that is due, since no probe may be sent now.
+func (p *path) postpone(now time.Time) {
+	if s := p.search; s != nil && !now.Before(s.next) {
+		s.next = now.Add(maxRound)
+	}
+}
+
 // urgent reports whether rounds follow each other whatever else is said: something may depend on them.
 func (s *search) urgent(p *path) bool {
 	return s.shrinking || s.certain.IsZero() && p.round-s.before < 4*certainRounds

@@ -269,6 +269,30 @@ func TestLossIsNoHole(t *testing.T) {
 	}
 }
 
+// While no probe may be sent, as to an address that is being checked, there is nothing to wake up for.
+func TestNoProbeToUncheckedAddress(t *testing.T) {
+	a, _, clock := dialogue(t)
+	a.StartPath(*clock, 548)
+	a.says("hello")
+	for _, limit := range []int{100, 1000} {
+		*clock = clock.Add(time.Second)
+		for d := a.Next(*clock, &a.w, limit); d != nil; d = a.Next(*clock, &a.w, limit) {
+			if len(d) > limit {
+				t.Errorf("%d bytes", len(d))
+			}
+		}
+		if at := a.Wake(); !at.After(*clock) {
+			t.Errorf("with %d bytes it wakes up at once", limit)
+		}
+	}
+	a.Close()
+	*clock = clock.Add(time.Second)
+	a.sends()
+	if at := a.Wake(); !at.After(*clock) {
+		t.Error("after its goodbye it wakes up at once")
+	}
+}
+
 // Parts that contradict each other, or don't stand where parts stand, are malformed and cost nothing.
 func TestPartsThatDontFit(t *testing.T) {
 	for what, f := range map[string]wire.Frame{

@@ -484,6 +484,10 @@ func (s *Session) Next(now time.Time, w *Scratch, limit int) []byte {
 			s.send.path.suspect(now, missedTimeouts)
 		}
 	}
+	mayProbe := limit >= wire.MaxDatagram && !s.closing
+	if !mayProbe {
+		s.send.path.postpone(now)
+	}
 	if limit < leastLimit {
 		s.send.held, s.send.pacer.until, s.ackBy = time.Time{}, time.Time{}, time.Time{}
 		s.ackDue = s.ackDue || s.unacked > 0
@@ -493,7 +497,7 @@ func (s *Session) Next(now time.Time, w *Scratch, limit int) []byte {
 		s.arm(now)
 		return nil
 	}
-	if limit >= wire.MaxDatagram && s.send.path.search != nil && !s.closing {
+	if mayProbe && s.send.path.search != nil {
 		if d := s.probe(now, w); d != nil {
 			return d
 		}

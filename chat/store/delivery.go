@@ -39,6 +39,7 @@ func (s *Store) note(r record) error {
 	if s.lost = s.files.goneLately(); s.lost != nil {
 		return s.lost
 	}
+	r.deferred = s.deferring && r.comes()
 	s.pending = append(s.pending, r)
 	if r.comes() {
 		s.fresh[messageKey{r.key, r.id}] = struct{}{}

@@ -223,6 +223,7 @@ type record struct {
 	name     string
 	text     string
 	in       *inRoom // of what was said or heard in a room
+	deferred bool    // it made no event here; not written
 }
 
 type kind uint8

@@ -10,7 +10,15 @@ type news struct {
 	followed bool
 	seen     int64            // messages.n of the last looked at
 	own      map[newsKey]bool // said or heard here since then
-	rows     int64            // that they have
+	rows     int64            // that they have; -1: not known
+}
+
+// Defer implements [chat.Store].
+func (s *Store) Defer(on bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deferring = on
+	return true
 }
 
 // newsKey names a message: who says it can choose the id of what was said to them.
@@ -25,14 +33,22 @@ func (n *news) wrote(records []record) {
 		return
 	}
 	for i := range records {
-		switch r := &records[i]; r.kind {
-		case saidIn:
+		switch r := &records[i]; {
+		case r.deferred: // comes by News
+		case r.kind == saidIn:
 			n.own[newsKey{true, messageKey{id: r.id}}] = true
-			n.rows += 1 + int64(len(r.in.to))
-		case said, heard, heardIn:
+			n.count(1 + int64(len(r.in.to)))
+		case r.kind == said, r.kind == heard, r.kind == heardIn:
 			n.own[newsKey{!r.comes(), messageKey{r.key, r.id}}] = true
-			n.rows++
+			n.count(1)
 		}
+	}
+}
+
+// count counts rows written here.
+func (n *news) count(rows int64) {
+	if n.rows >= 0 {
+		n.rows += rows
 	}
 }
 
@@ -54,11 +70,13 @@ func (s *Store) News() (all []chat.Kept, err error) {
 		return nil, nil
 	}
 	n.seen = min(n.seen, newest) // what is deleted at the end leaves its numbers to what comes
-	if err := s.write.get(`SELECT count(*) FROM messages WHERE n > ?`, []any{n.seen}, &rows); err != nil {
-		return nil, s.explain(err)
-	}
-	if rows == n.rows { // nobody else has written
-		n.seen = newest
+	if n.rows >= 0 {
+		if err := s.write.get(`SELECT count(*) FROM messages WHERE n > ?`, []any{n.seen}, &rows); err != nil {
+			return nil, s.explain(err)
+		}
+		if rows == n.rows { // nobody else has written
+			n.seen = newest
+		}
 	}
 	for len(all) == 0 && n.seen < newest {
 		if all, err = n.read(s.write, newest); err != nil {

@@ -85,12 +85,13 @@ type Store struct {
 	clock     Clock
 	elapsed   Elapsed
 
-	writeMu  sync.Mutex // guards what follows; taken before mu
-	write    *conn
-	news     news
-	copied   int64 // origin.contacts as of the copy of contacts; 0: there is none
-	copiedAt time.Time
-	tidied   stamp // the state up to which all is in the database file
+	writeMu   sync.Mutex // guards what follows; taken before mu
+	write     *conn
+	news      news
+	deferring bool  // under mu, as Defer says
+	copied    int64 // origin.contacts as of the copy of contacts; 0: there is none
+	copiedAt  time.Time
+	tidied    stamp // the state up to which all is in the database file
 }
 
 // messageKey names a message by whom it is from, or by whom it is for.

@@ -37,6 +37,7 @@ func TestLAN(t *testing.T) {
 		{"interrupt", lanInterrupt},
 		{"loss", lanLoss},
 		{"path", lanPath},
+		{"stalled reader", lanStalledReader},
 		{"cable pulled", lanCablePulled},
 		{"readdressed", lanReaddressed},
 		{"restart", lanRestart},

@@ -48,11 +48,13 @@ func listen(p *process, c *cli.Context) error {
 	defer cancel()
 	l := &listener{p: p, json: c.Bool("json"), proven: map[string]bool{}}
 	if l.json {
-		l.outbox = make(chan store.Message)
-		cfg.Outbox = func(m store.Message) {
+		l.outbox = make(chan store.Message, maxOutbox)
+		cfg.Outbox = func(m store.Message) bool {
 			select {
 			case l.outbox <- m:
-			case <-ctx.Done():
+				return true
+			default:
+				return false
 			}
 		}
 	}
@@ -71,6 +73,9 @@ func listen(p *process, c *cli.Context) error {
 	a.Close(func(e chat.Event) { _ = l.chat(e) })
 	return err
 }
+
+// maxOutbox is how many changes of the outbox wait to be printed.
+const maxOutbox = 256
 
 // maxProven bounds what a listener remembers.
 const maxProven = 10000

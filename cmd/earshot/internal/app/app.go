@@ -47,8 +47,9 @@ type Config struct {
 	Renamed func(a *App, was store.Person, name string)
 
 	// Outbox, if not nil, is called for what comes to wait in the outbox, or fails there, while
-	// this process delivers. It may block until Close.
-	Outbox func(store.Message)
+	// this process delivers. It must not block: where it doesn't take the message now it returns false, and is
+	// called again later with what has become of it.
+	Outbox func(store.Message) (taken bool)
 
 	// Trouble is called for what goes wrong meanwhile, as of [discovery.Config], with what
 	// of the past can't be used, and with an [*Unkept].
@@ -93,8 +94,9 @@ type App struct {
 	knock     chan chat.Key // those who don't answer
 	done      chan struct{}
 
-	changed chan struct{}
-	working sync.WaitGroup
+	changed  chan struct{}
+	working  sync.WaitGroup
+	follower *follower // of who delivers; nil: this process doesn't
 }
 
 // ErrNoDirectory reports a data directory that isn't there and can't be made.
@@ -312,6 +314,7 @@ func (a *App) Deliver(cfg Config) {
 	if a.Store != nil {
 		out := &outbox{tell: cfg.Outbox}
 		out.look(a.Store)
+		a.follower = &follower{App: a, spoken: map[string]bool{}}
 		a.working.Go(func() { a.courier(cfg.Log.Warn, out) })
 		a.working.Go(func() { prune(a.Store, cfg.Keep, a.done, cfg.Log.Warn) })
 	}
@@ -380,8 +383,36 @@ func (a *App) vouch(e chat.Event) {
 }
 
 // feed tells the node where discovery sees people and, unless hidden, where they can
-// find us, and passes the news on.
+// find us, and passes the news on. What isn't taken waits, one change for each peer.
 func (a *App) feed(out chan<- discovery.Event, hidden bool) {
+	in := make(chan discovery.Event)
+	go func() {
+		defer close(in)
+		a.sight(in, hidden)
+	}()
+	var waiting changes
+	for {
+		var to chan<- discovery.Event
+		var first discovery.Event
+		if len(waiting) > 0 {
+			to, first = out, waiting[0]
+		}
+		select {
+		case e, ok := <-in:
+			if !ok {
+				return
+			}
+			waiting.add(e)
+		case to <- first:
+			waiting = waiting[1:]
+		case <-a.done:
+			return
+		}
+	}
+}
+
+// sight tells the node of what discovery sees.
+func (a *App) sight(out chan<- discovery.Event, hidden bool) {
 	for {
 		if !hidden { // at first, and after what may have come of a change of our interfaces
 			_ = a.Node.Introduce(a.Addrs())
@@ -482,5 +513,8 @@ func (a *App) Close(take func(chat.Event)) {
 	}
 	wg.Wait()
 	a.working.Wait()
+	if a.follower != nil {
+		a.follower.rest(take)
+	}
 	a.release()
 }

@@ -30,7 +30,8 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 	var version int64 = -1
 	var looked, expired, caughtUp time.Time
 	var trouble string
-	f := &follower{App: a, spoken: map[string]bool{}}
+	f := a.follower
+	capacity := a.Node.Follow()
 	adopting := make(chan struct{}, 1)
 	var written <-chan fsnotify.Event
 	var missed <-chan error // events, since they were too many
@@ -46,6 +47,9 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 		select {
 		case <-a.done:
 			return
+		case <-capacity:
+			f.overhear()
+			continue
 		case e := <-written:
 			if gone := e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename); !gone || !strings.Contains(e.Name, store.File) {
 				if soon == nil && strings.HasSuffix(e.Name, store.Log) {
@@ -84,6 +88,8 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 			case a.changed <- struct{}{}:
 			default: // it wasn't noticed yet
 			}
+			out.look(a.Store)
+		} else if out.left {
 			out.look(a.Store)
 		}
 		if v != version || len(f.news) > 0 {
@@ -218,7 +224,7 @@ func (a *App) remember(e chat.Event) {
 		a.strangers[key] = true
 	case e.Kind == chat.Left:
 		delete(a.strangers, key)
-	case e.Kept != 0: // who was there tells of it
+	case e.Kept != 0 && !e.Here: // who was there tells of it
 		delete(a.strangers, key)
 	case a.strangers[key] && (e.Kind == chat.Message || e.Kind == chat.Delivered && e.Room == ""):
 		delete(a.strangers, key)

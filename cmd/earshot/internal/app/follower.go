@@ -18,9 +18,11 @@ type follower struct {
 	shared time.Time
 }
 
-// overhear makes events of what they have said and heard, as far as there is room for these.
+// overhear makes events of what they have said and heard, and of what the node has left to the store, as far
+// as there is capacity.
 func (f *follower) overhear() {
 	for {
+		left := f.Node.Left()
 		for ; len(f.news) > 0; f.news = f.news[1:] {
 			k := f.news[0]
 			if !f.Node.Overhear(k) {
@@ -28,6 +30,24 @@ func (f *follower) overhear() {
 			}
 			if k.Out && k.Room != "" {
 				f.spoken[RoomName(k.Room)] = true
+			}
+		}
+		var err error
+		if f.news, err = f.Store.News(); err != nil || len(f.news) == 0 && f.Node.CaughtUp(left) {
+			return
+		}
+	}
+}
+
+// rest gives what the closed node has left to the store.
+func (f *follower) rest(take func(chat.Event)) {
+	if !f.Node.Behind() {
+		return
+	}
+	for {
+		for _, k := range f.news {
+			if !k.Out && !f.Book.Blocked(k.To) {
+				take(k.Event())
 			}
 		}
 		var err error

@@ -7,7 +7,10 @@ import (
 
 // outbox follows what any process of this person leaves to be delivered.
 type outbox struct {
-	tell func(store.Message)     // what has come to wait, or has failed; nil: nobody wants to know
+	// tell is given what has come to wait, or has failed, and reports whether it takes that now. Else it
+	// is given what has become of it later. Nil: nobody wants to know.
+	tell func(store.Message) (taken bool)
+	left bool                    // something wasn't taken
 	told map[parcel]store.Status // nil: not looked yet; what is there at first is no news
 }
 
@@ -26,6 +29,7 @@ func (o *outbox) look(s *store.Store) {
 	if err != nil {
 		return // the next look will tell
 	}
+	o.left = false
 	now := make(map[parcel]store.Status, len(all))
 	for _, m := range all {
 		p := parcel{id: m.ID}
@@ -39,10 +43,13 @@ func (o *outbox) look(s *store.Store) {
 			}
 			continue
 		}
-		now[p] = m.Status
-		if o.told != nil && (!known || was != m.Status) && m.Status != store.Cancelled {
-			o.tell(m)
+		if o.told != nil && (!known || was != m.Status) && m.Status != store.Cancelled && !o.tell(m) {
+			if o.left = true; known {
+				now[p] = was
+			}
+			continue
 		}
+		now[p] = m.Status
 	}
 	o.told = now
 }

@@ -28,7 +28,7 @@ func TestOutboxTells(t *testing.T) {
 		return id
 	}
 	var told []string
-	o := &outbox{tell: func(m store.Message) { told = append(told, m.Name+" "+m.Status.String()) }}
+	o := &outbox{tell: func(m store.Message) bool { told = append(told, m.Name+" "+m.Status.String()); return true }}
 	expect := func(want ...string) {
 		t.Helper()
 		told = nil
