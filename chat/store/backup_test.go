@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -69,7 +70,7 @@ func TestBackup(t *testing.T) {
 	}
 	for _, name := range []string{IdentityFile, settingsFile} {
 		was, _ := os.ReadFile(filepath.Join(dir, name))
-		if got, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(got) != string(was) {
+		if got, err := os.ReadFile(filepath.Join(to, name)); err != nil || !bytes.Equal(got, was) {
 			t.Errorf("%s: %q %v", name, got, err)
 		}
 	}
@@ -146,13 +147,13 @@ func TestRestore(t *testing.T) {
 	if _, _, err := Restore(context.Background(), dir, file+"-none", now); !errors.As(err, &e) {
 		t.Errorf("no file: %v", err)
 	}
-	if got, _ := os.ReadFile(filepath.Join(dir, File)); string(got) != string(plain) {
+	if got, _ := os.ReadFile(filepath.Join(dir, File)); !bytes.Equal(got, plain) {
 		t.Error("the data were changed")
 	}
 
 	_, before, err := Restore(context.Background(), dir, file, now)
 	check(t, err)
-	if old, err := os.ReadFile(filepath.Join(before, File)); err != nil || string(old) != string(plain) {
+	if old, err := os.ReadFile(filepath.Join(before, File)); err != nil || !bytes.Equal(old, plain) {
 		t.Errorf("set aside: %v", err)
 	}
 	s = open(t, dir)
@@ -166,7 +167,7 @@ func TestRestore(t *testing.T) {
 	if told := s.Damaged(); len(told) != 1 || told[0].Path != filepath.Join(dir, ContactsFile) {
 		t.Errorf("told of %v", told)
 	}
-	if got, _ := os.ReadFile(file); string(got) != string(whole) {
+	if got, _ := os.ReadFile(file); !bytes.Equal(got, whole) {
 		t.Error("the backup was changed")
 	}
 	check(t, s.Close())
