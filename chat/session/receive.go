@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -152,7 +153,7 @@ func (r *receiver) peek() (m Message, ok bool, err error) {
 }
 
 func message(first *segment, text string) Message {
-	return Message{ID: first.id, Text: text, Sent: time.UnixMilli(int64(first.sent)), Form: first.form}
+	return Message{ID: first.id, Text: text, Sent: time.UnixMilli(int64(min(first.sent, math.MaxInt64))), Form: first.form}
 }
 
 // accept takes the message that peek returned.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math"
 	"testing"
 
 	"earshot/chat/wire"
@@ -18,5 +19,19 @@ func TestPromisedFragmentsTakeNoRoom(t *testing.T) {
 	}
 	if n := cap(r.partial.text); n > FragmentSize {
 		t.Errorf("%d bytes of room for 1", n)
+	}
+}
+
+// A message is taken whatever time it was written by its sender's clock.
+func TestAnyTimeIsTaken(t *testing.T) {
+	for sent, want := range map[uint64]int64{0: 0, 1: 1, 1 << 62: 1 << 62, math.MaxInt64: math.MaxInt64, 1 << 63: math.MaxInt64, math.MaxUint64: math.MaxInt64} {
+		r := receiver{next: 1}
+		f := wire.Frame{Type: wire.FrameMessage, Seq: 1, ID: make([]byte, 16), Sent: sent, Data: []byte("x")}
+		if err := r.fragment(&f); err != nil {
+			t.Fatal(err)
+		}
+		if m, ok, err := r.peek(); !ok || err != nil || m.Sent.UnixMilli() != want {
+			t.Errorf("%d: %v, %v, sent at %d", sent, ok, err, m.Sent.UnixMilli())
+		}
 	}
 }

@@ -85,7 +85,7 @@ func (s *Store) toSend(to chat.Key, where string, args []any) (all []chat.Saying
 			return err
 		}
 		copy(m.ID[:], id)
-		m.Sent = moment(sent)
+		m.Sent = time.UnixMilli(sent)
 		all = append(all, m)
 		return nil
 	})

@@ -45,6 +45,18 @@ type Message struct {
 	Declined chat.Reason  // why the peer, the last time, hasn't taken it; 0: it wasn't declined
 }
 
+// likely is when times begin that a clock shows which was ever set.
+var likely = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// At returns when a message was said here or heard, by our clock: that of others proves nothing. What was said before the
+// clock was set counts as said when it was delivered.
+func (m *Message) At() time.Time {
+	if !m.Out || m.Sent.Before(likely) && !m.Received.IsZero() {
+		return m.Received
+	}
+	return m.Sent
+}
+
 // Filter picks messages. Its zero value picks all.
 type Filter struct {
 	Peer   chat.Key  // between this person and us; zero: all, those of rooms too
@@ -197,6 +209,6 @@ func scanMessage(scan func(...any) error) (m Message, err error) {
 	err = scan(&m.N, &id, &key, &m.Name, &m.As, &m.Out, &m.Text, &sent, &received, &m.Status, &m.Idle, &m.Room, &m.Clock, &m.Declined, &m.Failure)
 	copy(m.ID[:], id)
 	copy(m.Peer[:], key)
-	m.Sent, m.Received = moment(sent), moment(received)
+	m.Sent, m.Received = time.UnixMilli(sent), moment(received)
 	return m, err
 }

@@ -1,6 +1,10 @@
 package store
 
-import "earshot/chat"
+import (
+	"time"
+
+	"earshot/chat"
+)
 
 // newsAtOnce is how many messages News looks at in one step.
 const newsAtOnce = 256
@@ -105,7 +109,7 @@ func (n *news) read(k *conn, newest int64) (all []chat.Kept, err error) {
 			}
 			copy(m.ID[:], id)
 			copy(m.To[:], key)
-			m.Sent, m.At = moment(sent), moment(received)
+			m.Sent, m.At = time.UnixMilli(sent), moment(received)
 			if count++; count == newsAtOnce || m.N > last {
 				last = m.N
 			}

@@ -214,7 +214,7 @@ func (s *Store) Share(name string, to chat.Person, _ time.Time) (all []chat.Sayi
 				m := chat.Saying{To: to.Key, Name: to.Name, Room: name}
 				err := scan(&id, &m.Text, &sent, &m.Head, &m.Clock)
 				copy(m.ID[:], id)
-				m.Sent = moment(sent)
+				m.Sent = time.UnixMilli(sent)
 				all = append(all, m)
 				return err
 			})

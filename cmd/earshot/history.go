@@ -209,7 +209,7 @@ func (a *archive) log(c *cli.Context) error {
 		if !c.Bool("follow") {
 			return nil
 		}
-		f.Limit = 0
+		f.Limit, f.Follow = 0, true
 		for now := version; now == version && err == nil; {
 			select {
 			case <-ctx.Done():
@@ -319,12 +319,8 @@ func (w *writer) write(m store.Message) error {
 		}
 		return w.a.p.printJSON(j)
 	}
-	at := m.Received
-	if m.Out {
-		at = m.Sent
-	}
-	at = at.Local()
-	who, mark := w.label(m), ""
+	at := m.At().Local()
+	who, mark := w.label(m), lateMark(m.Late)
 	if m.Out {
 		who = "> " + who
 		if m.Status != store.Done {

@@ -15,11 +15,15 @@ import (
 // The JSON that the commands print: keys are stable, null is "not known". The README
 // documents it.
 
-// stamp is a time in RFC 3339, UTC, with milliseconds.
+// stamp is a time in RFC 3339, UTC, with milliseconds; null where that has no year for it.
 type stamp time.Time
 
-func (s stamp) MarshalText() ([]byte, error) {
-	return time.Time(s).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z"), nil
+func (s stamp) MarshalJSON() ([]byte, error) {
+	t := time.Time(s).UTC()
+	if t.Year() < 0 || t.Year() > 9999 {
+		return []byte("null"), nil
+	}
+	return t.AppendFormat(nil, `"2006-01-02T15:04:05.000Z"`), nil
 }
 
 type peerJSON struct {
@@ -115,6 +119,7 @@ type messageJSON struct {
 	Sent     stamp      `json:"sent"`
 	Received stamp      `json:"received"`
 	Mention  bool       `json:"mention,omitempty"` // of me, in a room
+	Late     bool       `json:"late,omitempty"`    // in a room: it precedes one that was told of before
 }
 
 func newMessageJSON(e chat.Event, book *app.Book, me string) messageJSON {
@@ -124,6 +129,7 @@ func newMessageJSON(e chat.Event, book *app.Book, me string) messageJSON {
 		Text: e.Text, Sent: stamp(e.Sent), Received: stamp(e.Received),
 	}
 	if e.Room != "" {
+		j.Late = e.Late
 		j.Room, j.Mention = &e.Room, room.Mentions(e.Text, me)
 	}
 	return j
@@ -163,13 +169,14 @@ type logJSON struct {
 	Reason        string      `json:"reason,omitempty"` // why they haven't taken it, or why it has failed
 	To            *personJSON `json:"to,omitempty"`     // of what was said to one
 	*deliveryJSON             // of what was said in a room
+	Late          bool        `json:"late,omitempty"` // with --follow, in a room: it precedes one that was printed before
 }
 
 func newLogJSON(a *archive, m store.Message) (logJSON, error) {
 	them := newPersonJSON(chat.Person{Key: m.Peer, Name: cmp.Or(m.As, m.Name)}, a.book)
 	j := logJSON{
-		Event: "message", Time: stamp(m.Sent), ID: m.ID.String(), From: them, Text: m.Text, Sent: stamp(m.Sent),
-		Direction: "in", Status: m.Status.String(), Reason: reasonJSON(m.Declined),
+		Event: "message", Time: stamp(m.At()), ID: m.ID.String(), From: them, Text: m.Text, Sent: stamp(m.Sent),
+		Direction: "in", Status: m.Status.String(), Reason: reasonJSON(m.Declined), Late: m.Late,
 	}
 	if !m.Received.IsZero() {
 		at := stamp(m.Received)

@@ -190,11 +190,19 @@ func (l *listener) peer(e discovery.Event) error {
 	return l.p.printJSON(newPeerEventJSON(e, status, l.a.Book))
 }
 
+// lateMark marks what precedes, in the log of its room, something that was printed before.
+func lateMark(late bool) string {
+	if late {
+		return " (late)"
+	}
+	return ""
+}
+
 // messageHead is what precedes a message's text: when it came, and from whom.
 func messageHead(a *app.App, e chat.Event) string {
 	where := ""
 	if e.Room != "" {
 		where = e.Room + " "
 	}
-	return e.Received.Local().Format("15:04 ") + where + a.Label(e.Person) + a.Book.As(e.Person.Key, e.As) + ": "
+	return e.Received.Local().Format("15:04 ") + where + a.Label(e.Person) + a.Book.As(e.Person.Key, e.As) + lateMark(e.Late) + ": "
 }

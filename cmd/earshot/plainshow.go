@@ -119,7 +119,7 @@ func (t *plain) mark(n app.News) {
 
 // line shows something said, behind head.
 func (t *plain) line(l app.Line, head string) {
-	if who := t.s.Label(app.Conv{Key: l.From}) + t.s.As(l); l.Action {
+	if who := t.s.Label(app.Conv{Key: l.From}) + t.s.As(l) + lateMark(l.Late); l.Action {
 		head += "* " + who + " "
 	} else {
 		head += who + ": "

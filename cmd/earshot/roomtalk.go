@@ -250,7 +250,7 @@ func (p *process) inRoom(a *app.App, name string, e chat.Event) error {
 		}
 	case chat.Message:
 		if e.Room == name {
-			return p.print(clean.Layout(a.Label(e.Person)+a.Book.As(e.Person.Key, e.As)+": ", e.Text, p.columns()))
+			return p.print(clean.Layout(a.Label(e.Person)+a.Book.As(e.Person.Key, e.As)+lateMark(e.Late)+": ", e.Text, p.columns()))
 		}
 		tellMeanwhile(p, a, e)
 	}

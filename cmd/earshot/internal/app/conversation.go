@@ -56,8 +56,19 @@ type Line struct {
 	Mention bool // in a room: it calls me
 	Got, Of int  // my own in a room: how many of the members have it, of how many
 
-	raw   string // Failed before it was kept: what to say again
-	clock uint64 // where it stands in its room (SPEC §13.6)
+	Late bool // in a room: when it came, one stood here already that it precedes in the log
+
+	raw  string // Failed before it was kept: what to say again
+	here bool   // I said it in this process
+	kept int64  // its number in the store, where it was read from there; 0: it came while this process ran
+}
+
+// number is what a view notes of a line that was seen.
+func (l *Line) number() int64 {
+	if l.kept > 0 {
+		return l.kept
+	}
+	return l.N
 }
 
 // liveN is where the numbers of lines begin that came while this process ran. Those
@@ -189,6 +200,7 @@ type contact struct {
 	tail   lines // up to the newest
 	past   lines // where somebody has jumped to, instead; empty: nowhere
 	whole  bool  // nothing is older than tail
+	top    int64 // the greatest number in the store of what was read
 	undone []int64
 
 	view           store.View
@@ -204,14 +216,14 @@ type contact struct {
 
 // line makes one of a message kept.
 func (s *Session) line(c *contact, m store.Message) Line {
-	l := Line{N: m.N, ID: m.ID, From: m.Peer, Name: m.As, Out: m.Out, At: m.Received}
+	l := Line{N: m.N, kept: m.N, ID: m.ID, From: m.Peer, Name: m.As, Out: m.Out, At: m.Received}
 	l.Text, l.Action = text(m.Text)
 	if m.Room != "" {
 		s.inRoom(&l, m)
 		return l
 	}
 	if m.Out {
-		l.From, l.At = s.me.Key, m.Sent
+		l.From, l.At = s.me.Key, m.At()
 		switch l.State = c.sending(); m.Status {
 		case store.Done:
 			l.State = Delivered
@@ -242,7 +254,7 @@ func (s *Session) overheard(e chat.Event) {
 		return
 	}
 	line := s.line(c, kept[0])
-	line.Elsewhere = true
+	line.Elsewhere, line.Late, line.kept = true, e.Late, 0
 	if n := s.add(c, line); line.State == Queued || line.State == Sent {
 		c.undone = append(c.undone, n)
 	}
@@ -288,12 +300,15 @@ func (s *Session) older(c *contact) bool {
 		return false
 	}
 	f := store.Filter{Peer: c.conv.Key, Room: c.conv.Room, Limit: pageLines}
+	next := int64(liveN / 2)
+	if all := l.all(); len(all) > 0 {
+		next = min(next, all[0].N)
+	}
 	if i := slices.IndexFunc(l.all(), func(l Line) bool { return l.ID != (chat.MessageID{}) }); i >= 0 {
-		if first := l.all()[i]; first.N < liveN {
-			f.Before = first.N
-		} else {
+		first := l.all()[i]
+		if f.Above = first.kept; f.Above == 0 {
 			_ = s.store.Flush() // what isn't there isn't older
-			f.Before, _ = s.store.Number(c.author(&first), first.Out, first.ID)
+			f.Above, _ = s.store.Number(c.author(&first), first.Out, first.ID)
 		}
 	}
 	page := s.page(c, f, l)
@@ -301,9 +316,9 @@ func (s *Session) older(c *contact) bool {
 		c.whole = c.whole || l == &c.tail
 		return false
 	}
+	c.number(page, next-int64(len(page)))
 	l.prepend(page)
 	s.track(c, page)
-	c.order(l)
 	return true
 }
 
@@ -315,14 +330,22 @@ func (s *Session) page(c *contact, f store.Filter, l *lines) (page []Line) {
 	}
 	for _, m := range all {
 		known := Line{ID: m.ID, From: m.Peer, Out: m.Out}
+		c.top = max(c.top, m.N)
 		if !l.has(known.lineID()) {
 			page = append(page, s.line(c, m))
 		}
 	}
-	if c.conv.Room != "" {
-		number(page)
-	}
 	return page
+}
+
+// number gives lines of a room, which don't stand in the order of the numbers that the store gave them, numbers from
+// first on.
+func (c *contact) number(page []Line, first int64) {
+	for i := range page {
+		if c.conv.Room != "" {
+			page[i].N = first + int64(i)
+		}
+	}
 }
 
 // newer reads a page of what came after the place that somebody has jumped to. When it
@@ -332,42 +355,63 @@ func (s *Session) newer(c *contact) bool {
 	if len(past) == 0 {
 		return false
 	}
-	page := s.page(c, store.Filter{Peer: c.conv.Key, Room: c.conv.Room, After: past[len(past)-1].N, Limit: pageLines, First: true}, &c.past)
-	met := len(page) < pageLines
-	if i := slices.IndexFunc(page, func(l Line) bool { return c.tail.has(l.lineID()) }); i >= 0 {
-		met, page = true, page[:i]
-	}
+	last := past[len(past)-1]
+	page := s.page(c, store.Filter{Peer: c.conv.Key, Room: c.conv.Room, Below: last.kept, Limit: pageLines, First: true}, &c.past)
+	page, met := c.untilTail(page, len(page) < pageLines)
+	c.number(page, last.N+1)
 	for i := range page {
 		c.past.append(page[i])
 	}
-	c.order(&c.past)
 	if met {
 		c.tail.prepend(c.past.all())
 		c.past, c.whole = lines{}, false
-		c.order(&c.tail)
 	}
 	return true
 }
 
+// untilTail returns the lines of a page before those that the end of the conversation has, and whether there are any
+// of these. What came late stands at the end only.
+func (c *contact) untilTail(page []Line, met bool) ([]Line, bool) {
+	page = slices.DeleteFunc(page, func(l Line) bool { return c.tail.byID[l.lineID()] >= liveN })
+	if i := slices.IndexFunc(page, func(l Line) bool { return c.tail.has(l.lineID()) }); i >= 0 {
+		return page[:i], true
+	}
+	return page, met
+}
+
+// pastN is how far below the numbers of the end of a room those begin of what somebody has jumped to.
+const pastN = 1 << 30
+
 // jump shows the surroundings of a message, by the number that the store gave it.
 func (s *Session) jump(c *contact, n int64) bool {
 	c.past = lines{}
-	if c.tail.at(n) != nil {
+	if slices.ContainsFunc(c.tail.all(), func(l Line) bool { return l.number() == n }) {
 		return true
 	}
 	if s.store == nil {
 		return false
 	}
 	var around lines
-	around.prepend(s.page(c, store.Filter{Peer: c.conv.Key, Room: c.conv.Room, Before: n + 1, Limit: pageLines / 2}, &around))
-	if around.at(n) == nil {
+	hit := s.page(c, store.Filter{Peer: c.conv.Key, Room: c.conv.Room, After: n - 1, Before: n + 1}, &around)
+	if len(hit) == 0 {
 		return false
 	}
-	// What is at the end of the conversation anyway has other numbers there.
-	if i := slices.IndexFunc(around.all(), func(l Line) bool { return c.tail.has(l.lineID()) }); i >= 0 {
-		c.tail.prepend(around.all()[:i])
+	if c.tail.has(hit[0].lineID()) { // under another number
 		return true
 	}
+	above := s.page(c, store.Filter{Peer: c.conv.Key, Room: c.conv.Room, Above: n, Limit: pageLines / 2}, &around)
+	page, met := c.untilTail(append(above, hit...), false)
+	first := int64(liveN / 2)
+	if all := c.tail.all(); len(all) > 0 {
+		first = min(first, all[0].N)
+	}
+	if met {
+		c.number(page, first-int64(len(page)))
+		c.tail.prepend(page)
+		return true
+	}
+	c.number(page, first-pastN)
+	around.prepend(page)
 	c.past = around
 	s.newer(c) // so that it doesn't stand at the edge
 	return true

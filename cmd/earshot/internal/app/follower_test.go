@@ -79,7 +79,7 @@ func TestElsewhere(t *testing.T) {
 	}
 	first := d.shows(ana)[0]
 	d.want(ana, first, "ana: heard here", "ana: heard there", "> said there (delivered)", "> on its way (sent)")
-	d.wantIn(here, "bob: what, @me?", "> to all (sent 1/2)")
+	d.wantIn(here, "> to all (sent 1/2)", "bob: what, @me?")
 	if r := d.roomRow("#here"); r.Unread != 1 || r.Mentions != 1 {
 		t.Errorf("%+v", r)
 	}

@@ -1,8 +1,6 @@
 package app
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -20,10 +18,8 @@ type parlour struct {
 	handle   string // of the room of this name that was joined last
 	meant    string // of the one that was turned to
 	private  bool
-	members  int  // with me
-	mentions int  // of what is unread
-	newest   Line // that came last, wherever it stands
-	lastSeen Line // the same when all was seen
+	members  int // with me
+	mentions int // of what is unread
 	comings  comings
 }
 
@@ -123,75 +119,15 @@ func (c *contact) author(l *Line) chat.Key {
 
 // inRoom makes a line of a message kept of a room.
 func (s *Session) inRoom(l *Line, m store.Message) {
-	l.clock = m.Clock
 	if !m.Out {
 		l.Mention = room.Mentions(m.Text, s.me.Name)
 		return
 	}
-	l.From, l.At, l.State = s.me.Key, m.Sent, Sent
+	l.From, l.At, l.State = s.me.Key, m.At(), Sent
 	var err error
 	if l.Got, l.Of, _, err = s.store.Delivery(m.ID); err != nil || l.Got == l.Of {
 		l.State = Delivered
 	}
-}
-
-// number gives lines of a room that stand in its order the numbers that they have, in
-// ascending order.
-func number(all []Line) {
-	ns := make([]int64, len(all))
-	for i := range all {
-		ns[i] = all[i].N
-	}
-	slices.Sort(ns)
-	for i := range all {
-		all[i].N = ns[i]
-	}
-}
-
-// place gives a line of a room that has no clock the one that puts it last.
-func (c *contact) place(l *Line) {
-	if l.clock != 0 {
-		return
-	}
-	if all := c.tail.all(); len(all) > 0 {
-		l.clock = all[len(all)-1].clock
-	}
-	if l.Out { // as the node does
-		l.clock = max(l.clock+1, uint64(l.At.UnixMilli()))
-	}
-}
-
-// byClock is the order of a room (SPEC §13.6). Notices stay behind what they came after.
-func byClock(a, b Line) int {
-	if a.clock != b.clock || a.Notice || b.Notice {
-		return cmp.Compare(a.clock, b.clock)
-	}
-	return bytes.Compare(a.ID[:], b.ID[:])
-}
-
-// order puts lines of a room in its order, and reports whether any have moved: these
-// have other numbers then.
-func (c *contact) order(l *lines) bool {
-	all := l.all()
-	if c.conv.Room == "" || slices.IsSortedFunc(all, byClock) {
-		return false
-	}
-	slices.SortStableFunc(all, byClock)
-	number(all)
-	for i := range all {
-		if all[i].ID != (chat.MessageID{}) {
-			l.byID[all[i].lineID()] = all[i].N
-		}
-	}
-	if l == &c.tail {
-		c.undone = c.undone[:0]
-		for i := range all {
-			if all[i].State == Sent {
-				c.undone = append(c.undone, all[i].N)
-			}
-		}
-	}
-	return true
 }
 
 // heardIn takes what was said in a room.
@@ -200,7 +136,7 @@ func (s *Session) heardIn(e chat.Event) {
 	if c.has(e) {
 		return
 	}
-	line := Line{ID: e.ID, From: e.Person.Key, Name: e.As, At: e.Received, clock: e.Clock, Mention: room.Mentions(e.Text, s.me.Name)}
+	line := Line{ID: e.ID, From: e.Person.Key, Name: e.As, At: e.Received, Late: e.Late, Mention: room.Mentions(e.Text, s.me.Name)}
 	line.Text, line.Action = text(e.Text)
 	s.take(c, line, line.Mention)
 }

@@ -123,10 +123,10 @@ func (s *Session) readElsewhere(c *contact, v viewChange) {
 		if unread[shown[i].lineID()] {
 			break
 		}
-		seen = shown[i].N
+		seen = max(seen, shown[i].number())
 	}
 	c.view.Unread, c.mentions, c.view.Seen, c.stored.Seen = processed, mentions, seen, seen
 	if processed == 0 && c != s.current {
-		c.rule, c.lastSeen = 0, c.newest
+		c.rule = 0
 	}
 }

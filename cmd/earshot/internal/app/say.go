@@ -46,16 +46,21 @@ func (s *Session) Turn(conv Conv, now time.Time) {
 	s.watch(c, true)
 	first := !c.opened
 	if c.opened = true; first {
+		here := s.reload(c)
 		s.older(c)
+		for i := range c.tail.all() {
+			l := &c.tail.all()[i]
+			l.here = l.here || here[l.lineID()]
+		}
 	}
 	c.rule = 0
 	for range store.MaxUnread / pageLines { // to where the rule stands
-		if all := c.tail.all(); c.view.Unread == 0 || len(all) > 0 && all[0].N <= c.view.Seen || !s.older(c) {
+		if all := c.tail.all(); c.view.Unread == 0 || len(all) > 0 && all[0].number() <= c.view.Seen || !s.older(c) {
 			break
 		}
 	}
 	if all := c.tail.all(); c.view.Unread > 0 {
-		if i := slices.IndexFunc(all, func(l Line) bool { return !l.Out && !l.Notice && l.N > c.view.Seen }); i >= 0 {
+		if i := slices.IndexFunc(all, func(l Line) bool { return !l.Out && !l.Notice && l.number() > c.view.Seen }); i >= 0 {
 			c.rule = all[i].N
 		}
 	}
@@ -65,6 +70,23 @@ func (s *Session) Turn(conv Conv, now time.Time) {
 	if !c.linked && conv.Room == "" {
 		s.reach(c)
 	}
+}
+
+// reload forgets what came to a room before it was first shown, but for what isn't kept: the log has it in its order.
+// It returns which of that was said here.
+func (s *Session) reload(c *contact) (here map[lineID]bool) {
+	if c.conv.Room == "" || s.store == nil || s.store.Flush() != nil {
+		return nil
+	}
+	here = map[lineID]bool{}
+	for _, l := range slices.Clone(c.tail.all()) {
+		if l.ID != (chat.MessageID{}) {
+			here[l.lineID()] = l.here
+			c.tail.remove(l.N)
+		}
+	}
+	c.undone = slices.DeleteFunc(c.undone, func(n int64) bool { return c.tail.at(n) == nil })
+	return here
 }
 
 // watch says whether a conversation is before somebody's eyes.
@@ -119,14 +141,21 @@ func (s *Session) Attend(on bool) {
 // seen notes that all of a conversation has been read.
 func (s *Session) seen(c *contact) {
 	all := c.tail.all()
-	if len(all) == 0 || all[len(all)-1].N <= c.view.Seen && c.view.Unread == 0 {
+	if len(all) == 0 {
+		return
+	}
+	last := all[len(all)-1].number()
+	if c.conv.Room != "" && last < liveN {
+		last = c.top
+	}
+	if last <= c.view.Seen && c.view.Unread == 0 {
 		return
 	}
 	if c.view.Unread > 0 {
 		s.stale = true
 	}
-	c.view.Unread, c.mentions, c.lastSeen = 0, 0, c.newest
-	c.view.Seen = all[len(all)-1].N
+	c.view.Unread, c.mentions = 0, 0
+	c.view.Seen = last
 	s.touch(c)
 	s.keepSoon()
 }
@@ -195,7 +224,7 @@ func (s *Session) Say(conv Conv, raw string, now time.Time) {
 		s.SetDraft(conv, "")
 	}
 	c.past = lines{}
-	line := Line{From: s.me.Key, Out: true, At: now, State: c.sending()}
+	line := Line{From: s.me.Key, Out: true, here: true, At: now, State: c.sending()}
 	line.Text, line.Action = text(raw)
 	if conv.Room != "" {
 		s.sayIn(c, line, raw)

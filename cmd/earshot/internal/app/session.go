@@ -297,20 +297,11 @@ func (s *Session) add(c *contact, line Line) int64 {
 	return line.N
 }
 
-// put puts a line at the end of a conversation, in a room where its clock says.
+// put puts a line at the end of a conversation. What is shown doesn't move.
 func (s *Session) put(c *contact, line Line) int64 {
 	s.n++
 	line.N = s.n
-	if c.conv.Room != "" {
-		c.place(&line)
-	}
 	c.tail.append(line)
-	if line.ID != (chat.MessageID{}) {
-		c.newest = line
-		if all := c.tail.all(); len(all) > 1 && all[len(all)-2].clock > line.clock && c.order(&c.tail) {
-			line.N = c.tail.byID[line.lineID()]
-		}
-	}
 	count, bytes := mostUnopenedLines, mostWaitBytes
 	if c.opened || s.store == nil {
 		count, bytes = mostLines, mostBytes
@@ -436,7 +427,7 @@ func (s *Session) Busy(on bool) { s.busy = on }
 func (s *Session) Undelivered() (all []Hit) {
 	for _, c := range s.contacts {
 		for _, n := range c.undone {
-			if l := c.tail.at(n); l != nil && n > liveN && !l.Elsewhere {
+			if l := c.tail.at(n); l != nil && l.here {
 				all = append(all, Hit{c.conv, *l})
 			}
 		}

@@ -134,11 +134,8 @@ func (o *change) write(s *store.Store) (err error) {
 
 // lastRead returns the last line seen that has an id.
 func (c *contact) lastRead() Line {
-	if c.lastSeen.ID != (chat.MessageID{}) && c.conv.Room != "" { // what came last may stand further up
-		return c.lastSeen
-	}
 	for _, l := range slices.Backward(c.tail.all()) {
-		if l.N <= c.view.Seen && l.ID != (chat.MessageID{}) {
+		if l.number() <= c.view.Seen && l.ID != (chat.MessageID{}) {
 			return l
 		}
 	}

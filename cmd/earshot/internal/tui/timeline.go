@@ -55,7 +55,7 @@ type laid struct {
 // same reports whether two lines look the same but for their place.
 func same(a, b *app.Line) bool {
 	return a.Text == b.Text && a.State == b.State && a.Reason == b.Reason && a.Got == b.Got && a.Of == b.Of && a.From == b.From &&
-		a.Notice == b.Notice && a.Action == b.Action && a.Mention == b.Mention
+		a.Notice == b.Notice && a.Action == b.Action && a.Mention == b.Mention && a.Late == b.Late
 }
 
 // maxLaid bounds what is kept of lines out of sight.
@@ -401,6 +401,9 @@ func (t *timeline) lastOwn(i int) bool {
 // mark says what has become of my own line.
 func (t *timeline) mark(l *app.Line, last bool) (string, lipgloss.Style) {
 	if !l.Out {
+		if l.Late {
+			return "late", t.theme.dim
+		}
 		return "", t.theme.plain
 	}
 	switch {
