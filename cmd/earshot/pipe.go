@@ -114,7 +114,7 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 	}
 	look := time.NewTicker(lookAfter)
 	defer look.Stop()
-	for lines != nil || held != nil || len(t.waiting) > len(t.declined) {
+	for lines != nil || held != nil || len(t.waiting) > 0 {
 		var err error
 		select {
 		case l, ok := <-input:
@@ -160,16 +160,13 @@ func (t *talk) run(ctx context.Context, lines <-chan inputLine, timeout time.Dur
 				}
 			}
 		case <-late:
-			return t.undelivered(fmt.Sprintf(" within %s", timeout))
+			return t.undelivered(timeout)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 		if err != nil {
 			return err
 		}
-	}
-	if len(t.waiting) > 0 {
-		return t.undelivered("")
 	}
 	if refused > 0 {
 		return fmt.Errorf("%d of the lines couldn't be sent", refused)
@@ -187,7 +184,7 @@ func (t *talk) fails(m messageTo, why chat.Failure) bool {
 }
 
 // undelivered says who doesn't have everything.
-func (t *talk) undelivered(after string) error {
+func (t *talk) undelivered(timeout time.Duration) error {
 	messages, people := map[chat.MessageID]bool{}, map[chat.Key]bool{}
 	reasons := map[chat.Key]chat.Reason{}
 	var missing []chat.Person
@@ -208,7 +205,7 @@ func (t *talk) undelivered(after string) error {
 	if t.room != "" {
 		who += " in " + t.room
 	}
-	return &undelivered{len(messages), who, after, t.a.Store != nil}
+	return &undelivered{len(messages), who, fmt.Sprintf(" within %s", timeout), t.a.Store != nil}
 }
 
 // pipe talks with one person between pipes.
