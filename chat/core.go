@@ -105,6 +105,7 @@ type core struct {
 	weakReplay bool             // for tests that show that such a fault is noticed
 	careless   bool             // the same
 	off        time.Duration    // the same: by how much the clock is wrong, which timers don't go by
+	drops      bool             // the same
 	chooseID   func() MessageID // for tests of peers who choose ids as they like; nil: they are random
 }
 

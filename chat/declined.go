@@ -139,11 +139,11 @@ func (p *person) say(now time.Time, s *Saying) {
 	}
 }
 
-// takeBack returns what the peer has not acknowledged of a session that is over, to be sent over
-// another. What was said in rooms waits until one is there whose node is in the room.
-func (p *person) takeBack(now time.Time, l *link) (direct []session.Message) {
+// takeBack takes what a session that is over still had to send, and returns what can go over another at once.
+// What was said in rooms waits for a session whose node is in the room.
+func (p *person) takeBack(now time.Time, all []session.Message) (direct []session.Message) {
 	var rooms []parked
-	for _, m := range l.session.Take() {
+	for _, m := range all {
 		if m.Form == wire.FormRoom {
 			rooms = append(rooms, parked{Message: m})
 		} else {

@@ -36,6 +36,7 @@ type link struct {
 	retired      bool      // replaced: still takes in, says nothing new
 	doubted      bool      // the peer seems not to know it any more
 	until        time.Time // of a retired one
+	outlived     bool      // told of rooms when it was retired
 	held         int       // bytes of messages in the making, as counted last
 	accepted     uint64    // fragments, likewise
 	stuckFrom    time.Time // when it last got on, or had nothing in the making
@@ -239,14 +240,14 @@ func (l *link) flush(now time.Time) {
 		}
 		if m.Form == wire.FormRoom {
 			accepted, reason := l.hearIn(now, m)
-			if accepted {
-				l.session.Accept()
-			} else if reason != 0 {
-				l.session.Decline(reason)
-			} else {
+			if !accepted && reason == 0 {
 				break
 			}
-			waits = false
+			if waits = false; accepted {
+				l.session.Accept()
+			} else {
+				l.session.Decline(reason)
+			}
 			continue
 		}
 		fresh, err := c.store.Heard(l.speaker(), m.ID, m.Text, m.Sent, now)
@@ -352,7 +353,11 @@ func (l *link) schedule(now time.Time) {
 func (l *link) fire(now time.Time) {
 	c := l.core
 	switch {
-	case l.retired && !now.Before(l.until), now.Sub(l.session.Heard()) >= expireAfter:
+	case l.retired && !now.Before(l.until):
+		l.remove(now)
+		l.reconcile(now)
+		return
+	case now.Sub(l.session.Heard()) >= expireAfter:
 		l.remove(now)
 		return
 	case l.retired || l.core.closing:
@@ -435,7 +440,7 @@ func (l *link) remove(now time.Time) {
 	} else {
 		p.await(now, l.waiters)
 	}
-	if rest := p.takeBack(now, l); len(rest) > 0 && !c.closing {
+	if rest := p.takeBack(now, l.session.Take()); len(rest) > 0 && !c.closing {
 		p.wait(now, append(rest, p.waiting...))
 	}
 	live := slices.ContainsFunc(p.links, func(o *link) bool { return !o.retired })

@@ -30,7 +30,7 @@ func (p *person) shed(now time.Time, l *link) {
 		}
 	}
 	p.pathSize = l.session.PathSize()
-	if len(rest) > 0 {
+	if rest = p.takeBack(now, rest); len(rest) > 0 {
 		p.wait(now, append(rest, p.waiting...))
 	}
 	l.doubted = true

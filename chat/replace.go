@@ -69,7 +69,7 @@ func (l *link) retire(now time.Time, to *link) {
 	to.unmet, l.unmet = to.unmet || l.unmet, false
 	to.await(l.waiters)
 	l.waiters = nil
-	for _, m := range l.person.takeBack(now, l) {
+	for _, m := range l.person.takeBack(now, l.session.Take()) {
 		to.session.Push(m)
 	}
 	if to.instance != l.instance {

@@ -143,6 +143,7 @@ func (c *core) join(now time.Time, m Membership) error {
 			continue
 		}
 		if p.in(r.handle) {
+			p.redeliver(now, []string{r.handle})
 			p.parked = append(p.parked, c.share(now, p, r)...)
 			p.unpark(now)
 		}
@@ -284,6 +285,7 @@ func (l *link) news(now time.Time) {
 		c.stats.Malformed++
 		return
 	}
+	l.outlived = l.retired
 	first := l.told == nil
 	l.told = newPeerState(&s, version)
 	if l.session.Version() == 0 {
@@ -331,6 +333,16 @@ func (l *link) proves(k room.Key) bool {
 		}
 	}
 	return false
+}
+
+// reconcile asks for a new session when the peer, after the two had settled on another, has told its rooms over
+// this one, and other rooms than over that one: for the peer this is the one that stayed.
+func (l *link) reconcile(now time.Time) {
+	if l.outlived && slices.ContainsFunc(l.person.links, func(o *link) bool {
+		return !o.retired && o.instance == l.instance && (o.told == nil || !slices.Equal(o.told.rooms, l.told.rooms))
+	}) {
+		l.person.redial(now)
+	}
 }
 
 // word is a session over which a node of the person, not passing, has told its rooms.

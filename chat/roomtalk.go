@@ -150,24 +150,33 @@ func (p *person) sayIn(now time.Time, m parked) {
 // unpark says what can now be said, and gives up what needn't be.
 func (p *person) unpark(now time.Time) {
 	for len(p.parked) > 0 && p.word() != nil && len(p.waiting) == 0 {
-		m := p.parked[0]
-		if l := p.seat(m.Room); l != nil {
-			if s := p.speaking(); l.session.Telling() || s != nil && s != l {
-				break // for a moment
-			}
-			if l.push(now, m.Message) {
-				l.send(now)
-			}
-		} else if !p.in(m.Room) && m.maybe {
-			p.exclude(now, m)
-		} else if !p.in(m.Room) {
-			p.decline(now, m.Message, NotInRoom)
-		} else {
-			break // until there is a session with the node that is in it
+		if !p.unparkFirst(now) {
+			break
 		}
 		p.parked = p.parked[1:]
 	}
 	p.schedule()
+}
+
+// unparkFirst says, or gives up, what has waited longest, unless it must wait.
+func (p *person) unparkFirst(now time.Time) bool {
+	m, l := p.parked[0], p.seat(p.parked[0].Room)
+	switch {
+	case l != nil:
+		if s := p.speaking(); l.session.Telling() || s != nil && s != l {
+			return false // for a moment
+		}
+		if l.push(now, m.Message) {
+			l.send(now)
+		}
+	case p.in(m.Room):
+		return false // until there is a session with the node that is in it
+	case m.maybe:
+		p.exclude(now, m)
+	default:
+		p.decline(now, m.Message, NotInRoom)
+	}
+	return true
 }
 
 // seat is the session to somebody's node that is in a room: the one that is speaking, or
@@ -216,6 +225,9 @@ func (l *link) hearIn(now time.Time, m session.Message) (kept bool, reason wire.
 	}
 	if r == nil {
 		c.stats.Refused++
+		if c.drops {
+			return true, 0
+		}
 		if handle := c.elsewhere(&h, p); handle != "" && !l.capabilities.Has(wire.CanDecline) {
 			return l.keepIn(now, nil, handle, &h, m, text)
 		}

@@ -29,6 +29,7 @@ type faults struct {
 	noDedupe         bool
 	weakReplay       bool
 	careless         bool // holds nothing back in rooms
+	drops            bool // acknowledges what is said in rooms that it isn't in
 	oblivious        bool // doesn't notice that its process was stopped
 }
 

@@ -173,6 +173,16 @@ func (r *receiver) decline(reason wire.Reason) {
 	r.accept()
 }
 
+// MayDecline reports whether few enough declines are unconfirmed for another (SPEC §7.15).
+func (s *Session) MayDecline() bool { return len(s.recv.declines) < MaxDeclines }
+
+// Decline ends the message that Incoming returned without it being kept. The peer, which must
+// understand that (SPEC §6), gets it back as a Receipt with the reason. MayDecline must be true.
+func (s *Session) Decline(reason wire.Reason) {
+	s.recv.decline(reason)
+	s.ackDue = true
+}
+
 // noted forgets the declines that the peer has confirmed.
 func (r *receiver) noted(last uint64) {
 	r.declines = slices.DeleteFunc(r.declines, func(d decline) bool { return d.last <= last })

@@ -414,16 +414,6 @@ func (s *Session) Accept() {
 	}
 }
 
-// MayDecline reports whether few enough declines are unconfirmed for another (SPEC §7.15).
-func (s *Session) MayDecline() bool { return len(s.recv.declines) < MaxDeclines }
-
-// Decline ends the message that Incoming returned without it being kept. The peer, which must
-// understand that (SPEC §6), gets it back as a Receipt with the reason. MayDecline must be true.
-func (s *Session) Decline(reason wire.Reason) {
-	s.recv.decline(reason)
-	s.ackDue = true
-}
-
 // Held is how many bytes the session keeps of messages that are not accepted.
 func (s *Session) Held() int { return s.recv.size }
 

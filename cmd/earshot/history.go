@@ -332,13 +332,13 @@ func (w *writer) write(m store.Message) error {
 		if err != nil {
 			return err
 		}
-		why := ""
+		var why strings.Builder
 		for _, p := range missing {
 			if p.Reason != 0 {
-				why += "; " + w.label(store.Message{Peer: p.Key, Name: p.Name}) + ": " + p.Reason.String()
+				why.WriteString("; " + w.label(store.Message{Peer: p.Key, Name: p.Name}) + ": " + p.Reason.String())
 			}
 		}
-		who, mark = "> "+app.RoomName(m.Room), fmt.Sprintf(" (%d/%d%s)", n, of, why)
+		who, mark = "> "+app.RoomName(m.Room), fmt.Sprintf(" (%d/%d%s)", n, of, why.String())
 	} else if m.Room != "" {
 		who = app.RoomName(m.Room) + " " + who
 	}
