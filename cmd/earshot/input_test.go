@@ -84,7 +84,7 @@ func TestInput(t *testing.T) {
 		})
 	}
 	// Words of the command line are no exception.
-	for words, want := range map[string]string{"\ufeffone\r\ntwo": "one\ntwo", "a\x00b": "", " \u200b": ""} {
+	for words, want := range map[string]string{"\ufeffone\r\ntwo": "one\ntwo", "a\x00b": "", "\u200b": ""} {
 		if got, _ := reads(t, "").text(t.Context(), []string{words}); got != want {
 			t.Errorf("%q becomes %q", words, got)
 		}

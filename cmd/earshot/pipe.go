@@ -40,7 +40,7 @@ func readLines(in io.Reader) <-chan inputLine {
 			}
 			text, bad := app.Text(trimLineEnd(raw))
 			line := inputLine{number: n, text: text}
-			if refused, ok := errors.AsType[*app.TextError](bad); ok && refused != app.ErrEmpty {
+			if refused, ok := errors.AsType[*app.TextError](bad); ok && !errors.Is(bad, app.ErrEmpty) {
 				line.refused = refused.Text
 			}
 			if err == nil || raw != "" {

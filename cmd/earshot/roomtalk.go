@@ -204,8 +204,8 @@ func chatRoom(p *process, c *cli.Context) error {
 
 // pipeRoom talks in a room between pipes.
 func (p *process) pipeRoom(ctx context.Context, a *app.App, name string, timeout time.Duration) error {
-	p.notice(fmt.Sprintf("in %s with %d others", name, len(a.Node.Members(name))), "")
 	handle := handleOf(a, name)
+	p.notice(fmt.Sprintf("in %s with %d others", name, len(a.Node.Members(name))), "")
 	t := &talk{
 		p: p, a: a, room: name,
 		say: func(text string) (chat.MessageID, []chat.Person, error) {

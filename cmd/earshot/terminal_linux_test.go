@@ -22,8 +22,11 @@ func onTerminal(t *testing.T, columns, rows uint16, env []string, args ...string
 	}
 	defer slave.Close()
 	home := t.TempDir()
-	p := &pty{master, exec.Command("/bin/sh", append([]string{"-c", `trap "" HUP; exec "$@"`, "sh", path,
-		"--name", "ana", "--dir", home + "/ana", "--port", "0", "--interface", "lo"}, args...)...)}
+	all := append([]string{
+		"-c", `trap "" HUP; exec "$@"`, "sh", path,
+		"--name", "ana", "--dir", home + "/ana", "--port", "0", "--interface", "lo",
+	}, args...)
+	p := &pty{master, exec.Command("/bin/sh", all...)}
 	p.cmd.Env = append([]string{"HOME=" + home, "LANG=C.UTF-8", "TERM=xterm-256color", "PATH=/usr/bin:/bin"}, env...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = slave, slave, slave
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}

@@ -62,12 +62,10 @@ func Commands() []Command {
 func (s *Session) Do(line string, c Conv, now time.Time) {
 	s.now = now
 	s.acts++
-	switch text, err := Text(line); err {
-	case nil:
+	if text, err := Text(line); err == nil {
 		line = text
-	case ErrEmpty:
+	} else if errors.Is(err, ErrEmpty) { // of what else is wrong Say says why
 		return
-	default: // Say says why
 	}
 	s.remember(line)
 	trimmed := strings.TrimSpace(line)

@@ -214,7 +214,7 @@ func (s *Session) Say(conv Conv, raw string, now time.Time) {
 	}
 	raw, err := Text(raw)
 	if err != nil {
-		if err != ErrEmpty {
+		if !errors.Is(err, ErrEmpty) {
 			s.refuse(s.explain(err))
 		}
 		return

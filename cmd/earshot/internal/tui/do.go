@@ -1,10 +1,10 @@
 package tui
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -110,12 +110,10 @@ func (m *model) enter() {
 	if m.surprised(now) {
 		return
 	}
-	switch _, err := app.Text(text); err {
-	case nil:
-	case app.ErrEmpty:
+	if _, err := app.Text(text); errors.Is(err, app.ErrEmpty) {
 		m.input.set("")
 		return
-	default: // what can't be said stays
+	} else if err != nil { // it stays
 		m.tell(m.s.Explain(err), true)
 		return
 	}
@@ -293,60 +291,6 @@ func (m *model) complete(by int) {
 	m.input.insert(o.options[o.at].Text)
 	if len(o.options) == 1 {
 		*o = offers{}
-	}
-}
-
-// paste takes what was pasted: a few lines into the input, more as a message of their
-// own, if that is confirmed.
-func (m *model) paste(text string) {
-	text = app.Lines(strings.ToValidUTF8(text, "\uFFFD"))
-	switch m.mode {
-	case switching:
-		m.switcher.query.insert(oneLine(text))
-		m.switcher.filter(m.rows)
-		return
-	case searching:
-		m.search.query.insert(oneLine(text))
-		m.sought()
-		return
-	case hiding:
-		m.secret.insert(oneLine(text))
-		return
-	case talking, asking:
-	default:
-		m.mode = talking
-	}
-	if strings.Count(strings.TrimRight(text, "\n"), "\n") >= pasteLines && !m.conv.IsZero() {
-		m.pasted = strings.TrimRight(text, "\n")
-		m.mode = asking
-		return
-	}
-	m.input.insert(text)
-	m.wrote()
-}
-
-// pasteLines is how many lines may be pasted without a question.
-const pasteLines = 5
-
-func oneLine(text string) string {
-	return strings.Join(strings.FieldsFunc(text, unicode.IsControl), " ")
-}
-
-func (m *model) pressAsking(text string, bound []*binding) {
-	switch {
-	case is(bound, "send") || text == "y":
-		m.mode = talking
-		m.s.Say(m.conv, m.pasted, time.Now())
-		m.toEnd()
-	case text == "e":
-		m.mode = talking
-		m.input.insert(m.pasted)
-		m.wrote()
-	case is(bound, "cancel", "clear") || text == "n":
-		m.mode = talking
-	}
-	if m.mode == talking {
-		m.pasted = ""
 	}
 }
 

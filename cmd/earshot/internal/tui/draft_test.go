@@ -16,9 +16,9 @@ import (
 func TestDraftWaits(t *testing.T) {
 	const draft = "half of\n/it"
 	for _, tt := range []struct {
-		name    string
-		conv    app.Conv
-		return_ func(g *stage)
+		name string
+		conv app.Conv
+		back func(g *stage)
 	}{
 		{"a name where none is shown", app.Conv{Key: bob.Key}, func(g *stage) { g.say("/close"); g.say("bo") }},
 		{"/to", app.Conv{Key: bob.Key}, func(g *stage) { g.say("/to bob") }},
@@ -62,7 +62,7 @@ func TestDraftWaits(t *testing.T) {
 				if g.s.Current().Key != carol.Key || g.m.input.text != "" {
 					t.Fatalf("with %q, input %q", g.s.Label(g.s.Current()), g.m.input.text)
 				}
-				if tt.return_(g); g.s.Current() != tt.conv || g.m.input.text != want {
+				if tt.back(g); g.s.Current() != tt.conv || g.m.input.text != want {
 					t.Errorf("with %q, input %q", g.s.Label(g.s.Current()), g.m.input.text)
 				}
 				g.pass(1100 * time.Millisecond)
