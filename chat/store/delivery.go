@@ -151,7 +151,7 @@ func (s *Store) orphans() error {
 	dir := s.running()
 	left := written(dir)
 	err := s.reading(func(k *conn) error {
-		return k.each(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND owner <> 0 UNION SELECT slot FROM visits UNION SELECT slot FROM callings`, nil, func(scan func(...any) error) error {
+		return k.eachAgain(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND owner <> 0 UNION SELECT slot FROM visits UNION SELECT slot FROM callings`, nil, func(scan func(...any) error) error {
 			var n int
 			err := scan(&n)
 			left[n] = true

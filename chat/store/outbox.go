@@ -92,7 +92,7 @@ func (s *Store) Queue(to chat.Person, text string, now time.Time) (chat.MessageI
 func (s *Store) Awaited() (names []string, err error) {
 	err = s.reading(func(k *conn) error {
 		names = nil
-		return k.each(`SELECT DISTINCT name FROM messages WHERE status = 0 AND peer = 0`, nil, func(scan func(...any) error) error {
+		return k.eachAgain(`SELECT DISTINCT name FROM messages WHERE status = 0 AND peer = 0`, nil, func(scan func(...any) error) error {
 			var name string
 			err := scan(&name)
 			names = append(names, name)
@@ -217,7 +217,7 @@ func (s *Store) Waiting() (keys []chat.Key, err error) {
 	}
 	err = s.reading(func(k *conn) error {
 		keys = nil
-		return k.each(`SELECT DISTINCT p.key FROM messages m JOIN people p ON p.n = m.peer WHERE m.status = 0 AND m.declined = 0 AND m.owner <> ?`,
+		return k.eachAgain(`SELECT DISTINCT p.key FROM messages m JOIN people p ON p.n = m.peer WHERE m.status = 0 AND m.declined = 0 AND m.owner <> ?`,
 			[]any{s.slot.number}, func(scan func(...any) error) error {
 				var key []byte
 				err := scan(&key)

@@ -351,6 +351,23 @@ func (k *conn) each(query string, args []any, row func(scan func(...any) error) 
 	if err != nil {
 		return err
 	}
+	return scanEach(rows, row)
+}
+
+// eachAgain is each for a query that is asked over and over again.
+func (k *conn) eachAgain(query string, args []any, row func(scan func(...any) error) error) error {
+	st, err := k.prepare(query)
+	if err != nil {
+		return err
+	}
+	rows, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	return scanEach(rows, row)
+}
+
+func scanEach(rows *sql.Rows, row func(scan func(...any) error) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := row(rows.Scan); err != nil {
