@@ -150,16 +150,12 @@ func (s *Store) Release(to chat.Key) bool {
 func (s *Store) orphans() error {
 	dir := s.running()
 	left := written(dir)
-	err := s.reading(func(k *conn) error {
-		return k.eachAgain(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND owner <> 0 UNION SELECT slot FROM visits UNION SELECT slot FROM callings`, nil, func(scan func(...any) error) error {
-			var n int
-			err := scan(&n)
-			left[n] = true
-			return err
-		})
-	})
+	holders, err := s.holders()
 	if err != nil {
 		return err
+	}
+	for _, n := range holders {
+		left[n] = true
 	}
 	for n := range left {
 		if int64(n) == s.slot.number {
@@ -184,6 +180,35 @@ func (s *Store) orphans() error {
 	}
 	return nil
 }
+
+// holders returns the slots of the processes that have something for themselves.
+func (s *Store) holders() (all []int, err error) {
+	err = s.reading(func(k *conn) error {
+		var version int64
+		if err := k.get("PRAGMA data_version", nil, &version); err != nil {
+			return err
+		}
+		if s.held != nil && s.heldAt == version { // nobody has written since
+			all = s.held
+			return nil
+		}
+		all = []int{}
+		err := k.eachAgain(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND owner <> 0 UNION SELECT slot FROM visits UNION SELECT slot FROM callings`, nil, func(scan func(...any) error) error {
+			var n int
+			err := scan(&n)
+			all = append(all, n)
+			return err
+		})
+		if s.held, s.heldAt = all, version; err != nil {
+			s.held = nil
+		}
+		return err
+	})
+	return all, err
+}
+
+// LookAfter takes over from processes that were killed, or stand still. Then something may wait.
+func (s *Store) LookAfter() { _ = s.orphans() }
 
 // flusher carries the journal over to the database.
 func (s *Store) flusher() {

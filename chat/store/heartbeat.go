@@ -177,13 +177,14 @@ func (s *Store) stopped() (pids []int) {
 
 // beats writes the heartbeat until the store is closed.
 func (s *Store) beats(h *heart) {
-	tick := time.NewTicker(beatEvery)
+	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for {
 		select {
 		case <-s.done:
 			return
-		case <-tick.C:
+		case now := <-tick.C:
+			tick.Reset(now.Truncate(beatEvery).Add(beatEvery).Sub(now)) // with what else is done every second
 		}
 		s.noticeLapse()
 		_ = h.beat()

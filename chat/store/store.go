@@ -78,8 +78,10 @@ type Store struct {
 	pulses pulses // of the others
 	life   life
 
-	readMu sync.Mutex // guards read
+	readMu sync.Mutex // guards read, held and heldAt
 	read   *conn
+	held   []int // as holders returned them, when the version was heldAt
+	heldAt int64
 
 	elapsedMu sync.Mutex // guards the next two; taken last
 	clock     Clock

@@ -40,8 +40,10 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 		defer func() { _ = w.Close() }()
 		written, missed, every = w.Events, w.Errors, orphanEvery
 	}
-	tick := time.NewTicker(every)
+	tick := time.NewTimer(every)
 	defer tick.Stop()
+	var keys []chat.Key
+	var names []string
 	var soon <-chan time.Time
 	for {
 		select {
@@ -60,7 +62,8 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 		case <-missed: //nolint:errcheck // that there was one says enough
 		case <-soon:
 			soon = nil
-		case <-tick.C:
+		case at := <-tick.C:
+			tick.Reset(at.Truncate(every).Add(every).Sub(at)) // with what else is done every second
 		}
 		now := time.Now()
 		if now.Sub(expired) >= expireEvery {
@@ -100,21 +103,26 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 			a.Store.CatchUp()
 			caughtUp = now
 		}
-		version, looked = v, now
-		keys, _ := a.Store.Waiting()
+		looked = now
+		if v == version && len(keys)+len(names) == 0 {
+			a.Store.LookAfter()
+			continue
+		}
+		version = v
+		keys, _ = a.Store.Waiting()
 		for _, key := range keys {
 			a.Node.Collect(key)
 		}
-		names, _ := a.Store.Awaited()
+		names, _ = a.Store.Awaited()
 		if a.Presence == nil || len(names) == 0 {
 			continue
 		}
 		select {
 		case adopting <- struct{}{}:
-			go func() {
+			go func(names []string) {
 				a.adopt(names)
 				<-adopting
-			}()
+			}(names)
 		default:
 		}
 	}
