@@ -61,15 +61,7 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 		instance: [8]byte(intro.Instance), capabilities: intro.Capabilities, binding: binding, budget: uncheckedFactor * wire.FinalSize,
 		name: intro.Name, whose: intro.Whose, since: now,
 	}
-	for _, o := range p.links {
-		if o.instance != l.instance {
-			continue
-		}
-		o.name, o.whose = l.name, l.whose // what still comes that way is from a node that is called so now
-		if o.since.Before(l.since) {
-			l.since = o.since
-		}
-	}
+	l.continues()
 	if l.initiator {
 		l.unproven = &unproven{final: final, again: now.Add(backoff(0)), tries: 1}
 	}

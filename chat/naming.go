@@ -8,6 +8,19 @@ import (
 
 // How a person is called who runs several nodes (SPEC §8).
 
+// continues notes that the link is with a node that has had others before.
+func (l *link) continues() {
+	for _, o := range l.person.links {
+		if o.instance != l.instance {
+			continue
+		}
+		o.name, o.whose = l.name, l.whose // what still comes that way is from a node that is called so now
+		if o.since.Before(l.since) {
+			l.since = o.since
+		}
+	}
+}
+
 // speaks reports whether the node at the other end calls its person by the name it has.
 func (l *link) speaks() bool {
 	if l.whose == 0 { // an earlier version

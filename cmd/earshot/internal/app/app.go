@@ -165,35 +165,6 @@ func Start(cfg Config, discover bool) (*App, error) {
 	return a, nil
 }
 
-// begin opens what is kept, makes us visible if discover is set, and listens.
-func (a *App) begin(cfg Config, identity *chat.Identity, conn *net.UDPConn, discover bool) (err error) {
-	var m memory
-	given := cfg.Name
-	_, bad := os.Stat(filepath.Join(cfg.Dir, store.File))
-	known := given == "" && bad == nil // the name may be kept there
-	if known {
-		if m, err = a.remembering(cfg); err != nil {
-			return err
-		}
-	}
-	a.called = Called(given, m.names, cfg.Brief, !cfg.Hidden)
-	a.Me.Name, cfg.Name = a.called.Name, a.called.Name
-	if discover {
-		if err := a.join(cfg); err != nil {
-			return err
-		}
-	}
-	if !known {
-		if m, err = a.remembering(cfg); err != nil {
-			return err
-		}
-		if given != "" {
-			a.called = Called(given, m.names, cfg.Brief, !cfg.Hidden)
-		}
-	}
-	return a.open(cfg, identity, conn, m)
-}
-
 // join makes us visible, before anything else that takes time. Whoever is quicker to call
 // than the node is to listen waits at the socket.
 func (a *App) join(cfg Config) error {
@@ -270,42 +241,6 @@ func (a *App) release() {
 	if a.lock != nil {
 		_ = a.lock.Close()
 	}
-}
-
-// memory is what was kept before this process began.
-type memory struct {
-	rooms []store.Room
-	names store.Names
-}
-
-// remembering opens the store and reads who is known, which rooms were joined, and what I am
-// called. With NoHistory that is only read, as far as that can be done.
-func (a *App) remembering(cfg Config) (m memory, err error) {
-	s, err := store.Open(cfg.Dir)
-	if err == nil {
-		err = a.Book.Read(s)
-	}
-	if s != nil {
-		tellDamaged(s, a.trouble)
-	}
-	if err == nil {
-		m.rooms, err = s.Rooms()
-	}
-	if err == nil {
-		m.names, err = s.Names()
-	}
-	if err == nil && !cfg.NoHistory {
-		_, err = s.News() // from here on
-	}
-	if s != nil && (err != nil || cfg.NoHistory) {
-		_ = s.Close()
-		s = nil
-	}
-	if cfg.NoHistory {
-		return m, nil
-	}
-	a.Store = s
-	return m, err
 }
 
 // Deliver makes this process deliver, as soon as can be, what any of this person's has
@@ -462,17 +397,6 @@ func (a *App) knocks() {
 		}
 	}
 }
-
-// Peers returns who is visible now.
-func (a *App) Peers() []discovery.Peer {
-	if a.Presence == nil {
-		return nil
-	}
-	return a.Book.Peers(a.Presence.Peers())
-}
-
-// Label returns how somebody is shown among those visible now.
-func (a *App) Label(p chat.Person) string { return a.Book.Label(p, a.Peers(), a.Name()) }
 
 // Addrs returns the addresses at which others can reach this process on the
 // interfaces that discovery uses.

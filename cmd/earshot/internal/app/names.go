@@ -12,6 +12,7 @@ import (
 	"earshot/chat"
 	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/clean"
+	"earshot/discovery"
 )
 
 // Naming is under which name a process takes part.
@@ -174,3 +175,14 @@ func (a *App) rename(e chat.Event, known store.Person) {
 		a.reread()
 	}
 }
+
+// Peers returns who is visible now.
+func (a *App) Peers() []discovery.Peer {
+	if a.Presence == nil {
+		return nil
+	}
+	return a.Book.Peers(a.Presence.Peers())
+}
+
+// Label returns how somebody is shown among those visible now.
+func (a *App) Label(p chat.Person) string { return a.Book.Label(p, a.Peers(), a.Name()) }

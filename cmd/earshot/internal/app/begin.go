@@ -1,0 +1,75 @@
+package app
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+
+	"earshot/chat"
+	"earshot/chat/store"
+)
+
+// begin opens what is kept, makes us visible if discover is set, and listens.
+func (a *App) begin(cfg Config, identity *chat.Identity, conn *net.UDPConn, discover bool) (err error) {
+	var m memory
+	given := cfg.Name
+	_, bad := os.Stat(filepath.Join(cfg.Dir, store.File))
+	known := given == "" && bad == nil // the name may be kept there
+	if known {
+		if m, err = a.remembering(cfg); err != nil {
+			return err
+		}
+	}
+	a.called = Called(given, m.names, cfg.Brief, !cfg.Hidden)
+	a.Me.Name, cfg.Name = a.called.Name, a.called.Name
+	if discover {
+		if err := a.join(cfg); err != nil {
+			return err
+		}
+	}
+	if !known {
+		if m, err = a.remembering(cfg); err != nil {
+			return err
+		}
+		if given != "" {
+			a.called = Called(given, m.names, cfg.Brief, !cfg.Hidden)
+		}
+	}
+	return a.open(cfg, identity, conn, m)
+}
+
+// memory is what was kept before this process began.
+type memory struct {
+	rooms []store.Room
+	names store.Names
+}
+
+// remembering opens the store and reads who is known, which rooms were joined, and what I am
+// called. With NoHistory that is only read, as far as that can be done.
+func (a *App) remembering(cfg Config) (m memory, err error) {
+	s, err := store.Open(cfg.Dir)
+	if err == nil {
+		err = a.Book.Read(s)
+	}
+	if s != nil {
+		tellDamaged(s, a.trouble)
+	}
+	if err == nil {
+		m.rooms, err = s.Rooms()
+	}
+	if err == nil {
+		m.names, err = s.Names()
+	}
+	if err == nil && !cfg.NoHistory {
+		_, err = s.News() // from here on
+	}
+	if s != nil && (err != nil || cfg.NoHistory) {
+		_ = s.Close()
+		s = nil
+	}
+	if cfg.NoHistory {
+		return m, nil
+	}
+	a.Store = s
+	return m, err
+}
