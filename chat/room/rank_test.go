@@ -186,3 +186,51 @@ func TestOrderVectors(t *testing.T) {
 		}
 	}
 }
+
+// Late is what precedes something shown: a question that comes after its answer, or what was said at the same time and
+// comes later.
+func TestLate(t *testing.T) {
+	k := newTalk(t)
+	var late []string
+	say := func(name string, clock int, parents ...string) {
+		m := Message[string]{Ref: ref(name), Clock: uint64(begin.UnixMilli() + int64(clock)), Body: name}
+		for _, p := range parents {
+			m.Parents = append(m.Parents, ref(p))
+		}
+		for _, m := range k.Add(k.now, m, func(Author) Patience { return Refused }) {
+			if m.Late {
+				late = append(late, m.Body)
+			}
+		}
+	}
+	say("a", 1)
+	say("c", 3, "b", "a") // an answer
+	say("b", 2, "a")      // its question
+	say("d", 4, "c")
+	say("f", 6, "d")
+	say("e", 5, "d") // at once with f
+	say("x", -8*year*1000, "e", "f")
+	if got := strings.Join(late, ""); got != "be" {
+		t.Errorf("late: %q", got)
+	}
+	if _, parents, _ := k.Next(k.now); !slices.Equal(parents, []Ref{ref("x")}) {
+		t.Errorf("the next names %v", parents)
+	}
+	k.now = k.now.Add(Recent) // nobody is given x any more
+	if _, parents, earlier := k.Next(k.now); len(parents) > 0 || !slices.Equal(earlier, []Ref{ref("x")}) {
+		t.Errorf("the next names %v, and earlier %v", parents, earlier)
+	}
+	// Of many that none names, all are named in time.
+	k = newTalk(t)
+	for i := range 100 {
+		m := Message[string]{Ref: Ref{ID: [16]byte{1, byte(i)}}, Clock: uint64(begin.UnixMilli() + int64(i))}
+		k.Add(k.now, m, nil)
+	}
+	for i := range 20 {
+		clock, parents, _ := k.Next(k.now)
+		k.Said(k.now, Ref{ID: [16]byte{2, byte(i)}}, clock, parents)
+	}
+	if len(k.heads) != 1 {
+		t.Errorf("%d are named by none", len(k.heads))
+	}
+}

@@ -35,14 +35,19 @@ func TestElapsed(t *testing.T) {
 	for what, looks := range map[string][]look{
 		"a process runs": {{true, 0, at(0), 0}, {false, day, at(1), day}, {false, 9 * day, at(9), 9 * day}},
 		"the clock is set while it runs": {
-			{true, 0, time.UnixMilli(0), 0}, {false, time.Minute, at(0), time.Minute}, {false, 2 * time.Minute, at(-90), 2 * time.Minute},
+			{true, 0, time.UnixMilli(0), 0},
+			{false, time.Minute, at(0), time.Minute},
+			{false, 2 * time.Minute, at(-90), 2 * time.Minute},
 			{false, 3 * time.Minute, at(9000), 3 * time.Minute},
 		},
 		"little time between two runs": {{true, 0, at(0), 0}, {true, time.Hour, at(0).Add(time.Hour), time.Hour}},
 		"weeks between two runs":       {{true, 0, at(0), 0}, {true, 0, at(21), day}, {true, 0, at(22), 2 * day}},
 		"a machine without a battery for its clock": {
-			{true, 0, at(0), 0}, {true, 0, time.UnixMilli(0), 0}, {false, time.Minute, at(0).Add(time.Minute), time.Minute},
-			{true, 0, time.UnixMilli(0), time.Minute}, {true, 0, at(0).Add(time.Hour), time.Hour},
+			{true, 0, at(0), 0},
+			{true, 0, time.UnixMilli(0), 0},
+			{false, time.Minute, at(0).Add(time.Minute), time.Minute},
+			{true, 0, time.UnixMilli(0), time.Minute},
+			{true, 0, at(0).Add(time.Hour), time.Hour},
 		},
 		"a clock that was ahead": {{true, 0, at(0), 0}, {true, 0, at(400), day}, {true, 0, at(1), day}, {false, day, at(2), 2 * day}},
 	} {

@@ -143,8 +143,10 @@ func (s *Store) insertInRoom(peer int64, r *record, status Status, received int6
 	var n int64
 	err = s.write.get(`INSERT INTO messages (peer, id, out, name, text, sent, received, status, owner, room, head, clock, bound, ref, passed)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, `+counted+`) ON CONFLICT DO NOTHING RETURNING n`,
-		[]any{peer, r.id[:], r.kind == saidIn, r.speaker(), r.text, r.sent, received, int(status), r.in.room, []byte(r.in.head),
-			int64(rank.Time), int64(rank.Bound), refBytes(ref)}, &n)
+		[]any{
+			peer, r.id[:], r.kind == saidIn, r.speaker(), r.text, r.sent, received, int(status), r.in.room, []byte(r.in.head),
+			int64(rank.Time), int64(rank.Bound), refBytes(ref),
+		}, &n)
 	if none(err) { // it is there
 		return nil
 	}
