@@ -27,8 +27,9 @@ func lanStalledReader(t *testing.T) {
 			ana, bob, carol := l.host("ana"), l.host("bob"), l.host("carol")
 			hold := filepath.Join(bob.home, "hold")
 			bob.exec("mkfifo", hold)
-			reader := bob.startProgram(nil, "sh", "-c",
-				"tail -f /dev/null | "+strings.Join(bob.earshot(c.command), " ")+" | { read -r go <"+hold+"; cat; }")
+			reader := bob.startProgram(nil, "setsid", "sh", "-c", // all of the pipeline ends with the shell
+				"trap 'trap - TERM; kill 0' TERM; tail -f /dev/null | "+strings.Join(bob.earshot(c.command), " ")+
+					" | { read -r go <"+hold+"; cat; } & wait")
 			talk := ana.start("chat", "--timeout", "60s", "--wait", "20s", "bob")
 			talk.expectNote("talking with bob")
 			for i := range lines {
@@ -45,11 +46,11 @@ func lanStalledReader(t *testing.T) {
 			if err := os.WriteFile(hold, []byte("go\n"), 0); err != nil {
 				t.Fatal(err)
 			}
-			reader.expect(fmt.Sprintf("line %d of ana", lines-1))
 			for who, count := range map[string]int{"of ana": lines, "of carol": 5, "in the room": 5} {
 				if c.name == "chat" && who != "of ana" {
 					continue
 				}
+				reader.anywhere(fmt.Sprintf("line %d %s", count-1, who))
 				var got, want []string
 				for _, m := range regexp.MustCompile(`line (\d+) `+who).FindAllStringSubmatch(reader.stdout.String(), -1) {
 					got = append(got, m[1])
