@@ -42,3 +42,7 @@ func (r *replay) mark(n uint64) (highest bool) {
 	r.seen[n/64%replayWords] |= 1 << (n % 64)
 	return highest
 }
+
+// WeakenReplay makes the replay window wrong by one, so that tests can show that a
+// simulation notices. Nothing else may call it.
+func (s *Session) WeakenReplay() { s.window.slack = 1 }

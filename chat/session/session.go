@@ -7,7 +7,6 @@
 package session
 
 import (
-	"bytes"
 	"crypto/cipher"
 	"encoding/binary"
 	"errors"
@@ -88,19 +87,6 @@ type Session struct {
 	state, news   []byte // ours; the peer's, until it is taken
 	tell          tell
 	arriving      *arriving // a state of the peer's that comes in parts; nil: none
-}
-
-// tell is how the state was told last.
-type tell struct {
-	part    int    // bytes of it already sent, while it goes in parts
-	counter uint64 // of the datagram that had all of it
-	size    int    // of that datagram; 0: there was none
-}
-
-// arriving is a state of which parts are here.
-type arriving struct {
-	version uint64
-	parts
 }
 
 // New makes a session from the keys of a handshake that ended at now. Local is the
@@ -231,31 +217,6 @@ func (s *Session) frame(now time.Time, f *wire.Frame, full bool) error {
 	return nil
 }
 
-// rooms takes a state of the peer's, or a part of it.
-func (s *Session) rooms(f *wire.Frame) error {
-	switch {
-	case f.Whole > wire.MaxState, f.Block > wire.MaxState/wire.PartUnit:
-		return ErrMalformed
-	case f.Seq <= s.took:
-		s.toldDue = true
-		return nil
-	case f.Whole == 0:
-		s.took, s.news = f.Seq, bytes.Clone(f.Data)
-		s.toldDue, s.arriving = true, nil
-		return nil
-	case s.arriving == nil || f.Seq > s.arriving.version:
-		s.arriving = &arriving{f.Seq, parts{whole: make([]byte, f.Whole)}}
-	case f.Seq < s.arriving.version:
-		return nil
-	}
-	complete, err := s.arriving.take(f)
-	if complete {
-		s.took, s.news = f.Seq, s.arriving.whole
-		s.toldDue, s.arriving = true, nil
-	}
-	return err
-}
-
 // Holds reports whether what was pushed waits for company, so that there is no need to
 // ask Next before Wake.
 func (s *Session) Holds(now time.Time) bool {
@@ -302,86 +263,6 @@ func (s *Session) Check(token uint64) { s.token, s.checking, s.checkDue = token,
 
 // Checking reports whether a check is unanswered.
 func (s *Session) Checking() bool { return s.checking }
-
-// Version is the version of the state told last; 0: none was.
-func (s *Session) Version() uint64 { return s.version }
-
-// Tell tells the peer a state of at most [wire.MaxState] bytes, of the version after
-// Version, instead of any told before (SPEC §13.2). Telling is true until the peer has taken it.
-func (s *Session) Tell(state []byte) {
-	s.version++
-	s.state, s.telling, s.tellDue, s.tell = state, true, true, tell{}
-}
-
-// Divide lets fragments and states go in parts where the path carries no more: the peer takes these.
-func (s *Session) Divide() { s.send.divides = true }
-
-// PathSize is the size of the largest datagram that the path to the peer carries, as far as is known.
-func (s *Session) PathSize() int { return s.send.path.size }
-
-// StartPath begins with a PathSize that was found before.
-func (s *Session) StartPath(now time.Time, size int) {
-	p := &s.send.path
-	if size < p.size {
-		p.search = &search{before: p.round, next: now}
-		p.size = max(size, leastSize)
-	}
-}
-
-// Alone reports whether datagrams to this peer should go to the system one by one: what it may send in one
-// piece must not be larger than what the path carries.
-func (s *Session) Alone() bool { return s.send.path.search != nil }
-
-// Carries reports whether a message of n bytes can reach the peer.
-func (s *Session) Carries(n int) bool {
-	return s.send.divides || min(n, FragmentSize)+frameHead <= s.send.path.size-wire.SealedHeader-wire.Tag
-}
-
-// CarriesState is how many bytes a state may have to reach the peer.
-func (s *Session) CarriesState() int {
-	if s.send.divides {
-		return wire.MaxState
-	}
-	return min(wire.MaxState, s.send.path.size-wire.SealedHeader-wire.Tag-frameHead)
-}
-
-// TooBig reports whether a message of n bytes can't reach the peer beyond doubt.
-func (s *Session) TooBig(now time.Time, n int) bool {
-	return s.send.path.search != nil && !s.Carries(n) && s.send.path.certain(now)
-}
-
-// Stuck reports whether a message pushed can't reach the peer beyond doubt, and keeps what comes after it
-// from being taken.
-func (s *Session) Stuck(now time.Time) bool { return s.send.path.certain(now) && s.oversize() }
-
-// oversize reports whether some message doesn't fit the path.
-func (s *Session) oversize() bool {
-	if s.send.divides || s.send.path.size == wire.MaxDatagram {
-		return false
-	}
-	for i := range s.send.queue.Len() {
-		if !s.Carries(len(s.send.queue.At(i).Text)) {
-			return true
-		}
-	}
-	return false
-}
-
-// Telling reports whether the state told last may not be known to the peer.
-func (s *Session) Telling() bool { return s.telling }
-
-// Heralds reports whether there is News.
-func (s *Session) Heralds() bool { return s.news != nil }
-
-// News returns what the peer has told last, and its version, once; nil: nothing new.
-func (s *Session) News() (state []byte, version uint64) {
-	state, s.news = s.news, nil
-	return state, s.took
-}
-
-// WeakenReplay makes the replay window wrong by one, so that tests can show that a
-// simulation notices. Nothing else may call it.
-func (s *Session) WeakenReplay() { s.window.slack = 1 }
 
 // Close says goodbye instead of anything else still to be said, and again until the
 // peer has answered with its own, when PeerLeft is true.
@@ -450,9 +331,6 @@ const (
 	controlSize  = 98 // the most that all frames but messages, rooms and declined take together
 	declinedSize = 34 // the most that a declined frame takes
 )
-
-// checkHead is what a check adds to its padding, which has a length of two bytes.
-const checkHead = 17
 
 // leastLimit is the smallest limit of Next that has room for all but messages.
 const leastLimit = wire.SealedHeader + wire.Tag + controlSize
@@ -557,64 +435,6 @@ func (s *Session) Next(now time.Time, w *Scratch, limit int) []byte {
 	if told && s.tell.part == 0 {
 		s.tell.counter, s.tell.size = s.counter, w.plain.Len()+wire.SealedHeader+wire.Tag
 	}
-	return s.seal(w)
-}
-
-// tells adds our state to w, or a part of it, and reports whether there is room for some.
-func (s *Session) tells(w *Scratch) bool {
-	from, to, room := s.tell.part, len(s.state), w.room-w.plain.Len()
-	if from > 0 || to+frameHead > room {
-		switch path := s.send.path.size - wire.SealedHeader - wire.Tag; {
-		case from == 0 && to+frameHead <= path:
-			return false // the next datagram has room for all of it
-		case s.send.divides:
-			if to = from + wholeUnits(to-from, room-partHead); to <= from {
-				return false
-			}
-			s.tell.part = to
-		case w.plain.Len() > 0 || to+frameHead > w.most:
-			return false
-		}
-	}
-	w.frame = wire.Frame{Type: wire.FrameRooms, Seq: s.version, Data: s.state[from:to]}
-	if to-from < len(s.state) {
-		w.frame.Block, w.frame.Whole = uint8(from/wire.PartUnit), uint16(len(s.state))
-	}
-	wire.AppendFrame(&w.plain, &w.frame)
-	s.tellDue = to < len(s.state)
-	return true
-}
-
-// tellAgain has the state told once more, since no answer came.
-func (s *Session) tellAgain() {
-	if s.tell.size > 0 {
-		s.send.path.lost(s.tell.counter, s.tell.size)
-	}
-	s.tellDue, s.tell = true, tell{}
-}
-
-// probe returns the next probe of the path's size, which goes alone; nil when none is due.
-func (s *Session) probe(now time.Time, w *Scratch) []byte {
-	p := &s.send.path
-	if s.oversize() {
-		p.verify(now)
-	}
-	if p.due(now, s.send.rtt.interval(), s.Pending() > 0 || s.telling) {
-		s.send.shrunk(now)
-		if s.telling {
-			s.tellAgain()
-		}
-	}
-	if p.search == nil || len(p.search.probes) == 0 {
-		return nil
-	}
-	size := p.search.probes[0]
-	p.search.probes = p.search.probes[1:]
-	w.plain.Reset()
-	w.frame = wire.Frame{Type: wire.FrameCheck, Seq: probeToken | p.round<<16 | uint64(size)}
-	w.text = append(w.text[:0], make([]byte, size-wire.SealedHeader-wire.Tag-checkHead)...)
-	w.frame.Data = w.text
-	wire.AppendFrame(&w.plain, &w.frame)
 	return s.seal(w)
 }
 
