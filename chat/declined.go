@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"earshot/chat/room"
 	"earshot/chat/session"
 	"earshot/chat/wire"
 )
@@ -156,3 +157,33 @@ func (p *person) takeBack(now time.Time, all []session.Message) (direct []sessio
 	p.parked = append(rooms, p.parked...)
 	return direct
 }
+
+// maxLeft is how many private rooms are remembered that were left.
+const maxLeft = 64
+
+// forget remembers a private room that is left.
+func (r *rooms) forget(m Membership) {
+	if m.Key.IsZero() {
+		return
+	}
+	if r.left == nil || len(r.left) >= maxLeft {
+		r.left = map[room.ID]Membership{}
+	}
+	r.left[m.Key.ID()] = m
+}
+
+// unread keeps what is said in a room that this node isn't in, where the store doesn't.
+func (r *rooms) unread(s Store, handle string, m room.Message[Event]) {
+	if _, forgets := s.(*memory); !forgets {
+		return
+	}
+	if r.waiting == nil {
+		r.waiting = map[string][]room.Message[Event]{}
+	}
+	if len(r.waiting[handle]) < maxUnread && (r.waiting[handle] != nil || len(r.waiting) < maxLeft) {
+		r.waiting[handle] = append(r.waiting[handle], m)
+	}
+}
+
+// maxUnread is how many messages of one room wait until the node is in it.
+const maxUnread = 256

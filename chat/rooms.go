@@ -66,36 +66,6 @@ type rooms struct {
 	waiting map[string][]room.Message[Event] // what a node without a store has heard in rooms that it isn't in, by handle
 }
 
-// maxLeft is how many private rooms are remembered that were left.
-const maxLeft = 64
-
-// forget remembers a private room that is left.
-func (r *rooms) forget(m Membership) {
-	if m.Key.IsZero() {
-		return
-	}
-	if r.left == nil || len(r.left) >= maxLeft {
-		r.left = map[room.ID]Membership{}
-	}
-	r.left[m.Key.ID()] = m
-}
-
-// unread keeps what is said in a room that this node isn't in, where the store doesn't.
-func (r *rooms) unread(s Store, handle string, m room.Message[Event]) {
-	if _, forgets := s.(*memory); !forgets {
-		return
-	}
-	if r.waiting == nil {
-		r.waiting = map[string][]room.Message[Event]{}
-	}
-	if len(r.waiting[handle]) < maxUnread && (r.waiting[handle] != nil || len(r.waiting) < maxLeft) {
-		r.waiting[handle] = append(r.waiting[handle], m)
-	}
-}
-
-// maxUnread is how many messages of one room wait until the node is in it.
-const maxUnread = 256
-
 // join makes the node be in a room. When it is in one of that name with another key, it
 // leaves that one.
 func (c *core) join(now time.Time, m Membership) error {
