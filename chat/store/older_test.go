@@ -2,6 +2,7 @@ package store
 
 import (
 	"archive/zip"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -132,7 +133,8 @@ func TestOlderProcessRuns(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "an older earshot runs in this data directory") {
 		t.Fatalf("opened: %v", err)
 	}
-	remedy := err.(*Error).Remedy
+	explained, _ := errors.AsType[*Error](err)
+	remedy := explained.Remedy
 	if pid := "(pid " + strconv.Itoa(os.Getpid()) + ")"; !strings.HasPrefix(remedy, "stop the earshot that runs") || len(lockHolders(locksHeld(filepath.Join(dir, "running")))) > 0 && !strings.Contains(remedy, pid) {
 		t.Errorf("the remedy is %q", remedy)
 	}

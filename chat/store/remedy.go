@@ -79,12 +79,17 @@ func (s *Store) cause(err error) error {
 
 // spareFiles returns why no more files can be opened, of which a database takes several.
 func spareFiles() error {
-	for range 8 {
-		f, err := os.Open(os.DevNull)
-		if err != nil {
+	var all [8]*os.File
+	defer func() {
+		for _, f := range all {
+			_ = f.Close() // nil, too
+		}
+	}()
+	for i := range all {
+		var err error
+		if all[i], err = os.Open(os.DevNull); err != nil {
 			return err
 		}
-		defer f.Close()
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func TestNoHome(t *testing.T) {
 	for _, home := range []string{"", "/", "relative"} {
 		for _, env := range [][]string{{"HOME=" + home}, {"HOME=" + home, "XDG_DATA_HOME=relative"}} {
 			cmd := exec.Command(path, "--help")
-			cmd.Env = append(env, "PATH="+os.Getenv("PATH"))
+			cmd.Env = append([]string{"PATH=" + os.Getenv("PATH")}, env...)
 			out, err := cmd.CombinedOutput()
 			if text := string(out); err != nil || strings.Contains(text, `"/.local`) || strings.Contains(text, `"/Library`) || strings.Contains(text, `"relative`) || strings.Contains(text, `"earshot"`) {
 				t.Errorf("%v: %v, %s", env, err, text)

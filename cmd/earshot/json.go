@@ -18,7 +18,7 @@ import (
 // stamp is a time in RFC 3339, UTC, with milliseconds; null where that has no year for it.
 type stamp time.Time
 
-func (s stamp) MarshalJSON() ([]byte, error) {
+func (s stamp) MarshalJSON() ([]byte, error) { //nolint:unparam // as json.Marshaler has it
 	t := time.Time(s).UTC()
 	if t.Year() < 0 || t.Year() > 9999 {
 		return []byte("null"), nil

@@ -93,8 +93,13 @@ func TestTerminalOfNoSize(t *testing.T) {
 		columns, rows uint16
 		env           []string
 		shows         string
-	}{{0, 0, nil, "talk with>"}, {0, 30, nil, "talk with>"}, {90, 0, nil, "talk with>"}, {1, 1, nil, "e"},
-		{0, 0, []string{"COLUMNS=30", "LINES=10"}, "40x12, this is"}} {
+	}{
+		{0, 0, nil, "talk with>"},
+		{0, 30, nil, "talk with>"},
+		{90, 0, nil, "talk with>"},
+		{1, 1, nil, "e"},
+		{0, 0, []string{"COLUMNS=30", "LINES=10"}, "40x12, this is"},
+	} {
 		t.Run(fmt.Sprintf("%dx%d %s", tt.columns, tt.rows, strings.Join(tt.env, " ")), func(t *testing.T) {
 			p := onTerminal(t, tt.columns, tt.rows, tt.env)
 			if err := p.until(tt.shows, true); err != nil {
