@@ -190,10 +190,14 @@ func readBackup(ctx context.Context, path string) (b Backup, files map[string][]
 		return b, nil, bad("it isn't a backup, or damaged", err)
 	}
 	defer k.close()
-	if _, err := k.version(); err != nil {
+	version, err := k.version()
+	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
 			return b, nil, bad(e.Err.Error(), nil)
 		}
+		return b, nil, bad("it isn't a backup, or damaged", err)
+	}
+	if err := k.unchanged(ctx, version); err != nil {
 		return b, nil, bad("it isn't a backup, or damaged", err)
 	}
 	var found string
@@ -203,8 +207,11 @@ func readBackup(ctx context.Context, path string) (b Backup, files map[string][]
 		}
 		return b, nil, bad("the backup is damaged", err)
 	}
+	if err := k.shapely(version); err != nil {
+		return b, nil, bad("the backup is damaged", err)
+	}
 	files = map[string][]byte{}
-	err = k.each(`SELECT name, content FROM backup`, nil, func(scan func(...any) error) error {
+	err = k.each(`SELECT name, content FROM backup WHERE name IN ('about', ?, ?) AND length(content) <= ?`, []any{IdentityFile, settingsFile, maxBackupFile}, func(scan func(...any) error) error {
 		var name string
 		var content []byte
 		err := scan(&name, &content)

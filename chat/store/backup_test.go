@@ -185,6 +185,64 @@ func TestRestore(t *testing.T) {
 	check(t, open(t, dir).Err())
 }
 
+// A backup that somebody has crafted brings no statements that run later, writes no other files, and has no keys
+// that break what reads them. The same is true of a file that was given another table.
+func TestCraftedBackup(t *testing.T) {
+	from, to := person(t), person(t)
+	s := open(t, from)
+	must[bool](t)(s.Heard(ana, id(1), "text", now, now))
+	file := filepath.Join(t.TempDir(), "saved")
+	must[Backup](t)(s.Backup(context.Background(), file, now))
+	check(t, s.Close())
+	plain, err := os.ReadFile(file)
+	check(t, err)
+	for _, statement := range []string{
+		`CREATE TRIGGER evil AFTER INSERT ON people BEGIN UPDATE people SET verified = 1; END`,
+		`DROP TRIGGER contact_changed; CREATE TRIGGER contact_changed AFTER UPDATE ON people BEGIN DELETE FROM messages; END`,
+		`CREATE VIEW evil AS SELECT randomblob(1000000000)`,
+		`DROP TABLE backup; CREATE VIEW backup AS SELECT 'about' AS name, randomblob(1000000000) AS content`,
+		`CREATE TABLE evil (x)`,
+		`CREATE INDEX evil ON messages (abs(n))`,
+		`ALTER TABLE people ADD COLUMN evil DEFAULT 1`,
+		`DROP TRIGGER views_made`,
+		`UPDATE people SET key = x'01'`,
+		`UPDATE people SET key = 'twenty-two and ten more letters.'`,
+		`UPDATE messages SET id = x''`,
+		`UPDATE origin SET id = x'01'`,
+		`DELETE FROM origin`,
+		`INSERT INTO origin SELECT * FROM origin`,
+		`UPDATE backup SET content = zeroblob(2000000)`,
+	} {
+		bad := filepath.Join(t.TempDir(), "bad")
+		check(t, os.WriteFile(bad, plain, 0o600))
+		k := must[*conn](t)(connect(bad))
+		_, err = k.c.ExecContext(ctx, statement)
+		check(t, err)
+		k.close()
+		var e *Error
+		if _, _, err := Restore(context.Background(), to, bad, now); !errors.As(err, &e) || e.Path != bad {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+
+	k := must[*conn](t)(connect(file))
+	for _, name := range []string{"../evil", "evil", File + "-wal", File + "-mark", "running", ContactsFile} {
+		_, err = k.exec(`INSERT INTO backup VALUES (?, 'x')`, name)
+		check(t, err)
+	}
+	k.close()
+	_, _, err = Restore(context.Background(), to, file, now)
+	check(t, err)
+	for _, name := range []string{"../evil", "evil", File + "-mark", ContactsFile} {
+		if _, err := os.Lstat(filepath.Join(to, name)); err == nil {
+			t.Errorf("%s was made", name)
+		}
+	}
+	if got := texts(must[[]Message](t)(open(t, to).Log(Filter{}))); !slices.Equal(got, []string{"text"}) {
+		t.Errorf("restored %q", got)
+	}
+}
+
 // What was waiting when the backup was made and has been delivered since is sent again
 // after it is restored, and known where it arrives. What has waited too long has failed.
 func TestRestoredOutbox(t *testing.T) {

@@ -80,7 +80,7 @@ func (s *Store) stage(stage, path string, files map[string][]byte, now time.Time
 		return err
 	}
 	for name, content := range files {
-		if err := replaceFile(filepath.Join(stage, filepath.Base(name)), content); err != nil {
+		if err := replaceFile(filepath.Join(stage, name), content); err != nil {
 			return err
 		}
 	}
@@ -96,6 +96,13 @@ func (s *Store) stage(stage, path string, files map[string][]byte, now time.Time
 		return err
 	}
 	defer k.close()
+	version, err := k.version()
+	if err == nil {
+		err = k.unchanged(ctx, version) // it may have been exchanged since it was read
+	}
+	if err != nil {
+		return err
+	}
 	for _, query := range []string{
 		"PRAGMA secure_delete = ON", "DROP TABLE backup", // the key stays in its own file
 	} {
