@@ -234,3 +234,39 @@ func TestLate(t *testing.T) {
 		t.Errorf("%d are named by none", len(k.heads))
 	}
 }
+
+// Whatever messages name, circles and themselves too, their order is the same however they are given, and
+// each stands after those that it names outside of its circle.
+func FuzzSort(f *testing.F) {
+	f.Add([]byte{1, 2, 0, 9, 3, 1, 200, 1, 4}, uint64(1))
+	f.Fuzz(func(t *testing.T, b []byte, seed uint64) {
+		var all []Node
+		for ; len(b) >= 3 && len(all) < 60; b = b[3:] {
+			clock := []uint64{uint64(begin.UnixMilli()) + uint64(b[0]), 1, 1 << 63, 1<<64 - 1, lastClock - 1}[b[0]%5]
+			n := Node{Ref: Ref{ID: [16]byte{byte(len(all) / 2)}, Author: Author{byte(len(all) % 2)}}, Clock: clock}
+			for _, p := range b[1:3] {
+				n.Names = append(n.Names, Ref{ID: [16]byte{p % 32}, Author: Author{p >> 7}})
+			}
+			all = append(all, n)
+		}
+		rng := rand.New(rand.NewPCG(seed, 1))
+		shuffled := slices.Clone(all)
+		rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		_, looped := Ranks(all)
+		Sort(all)
+		Sort(shuffled)
+		at := map[Ref]int{}
+		for i := range all {
+			if at[all[i].Ref] = i; all[i].Ref != shuffled[i].Ref {
+				t.Fatalf("in one order %v, in another %v", all, shuffled)
+			}
+		}
+		for i := range all {
+			for _, p := range all[i].Names {
+				if j, ok := at[p]; ok && j >= i && !looped {
+					t.Fatalf("%d stands at %d, before what it names", i, j)
+				}
+			}
+		}
+	})
+}

@@ -540,20 +540,45 @@ func FuzzFrames(f *testing.F) {
 	wire.AppendFrame(&buf, &wire.Frame{Type: wire.FrameMessage, Seq: 2, Data: []byte("y")})
 	wire.AppendFrame(&buf, &wire.Frame{Type: wire.FrameAck, Seq: 2, Sack: 5})
 	f.Add(buf.Bytes())
+	buf.Reset()
+	wire.AppendFrame(&buf, &wire.Frame{Type: wire.FrameMessage, Seq: 1, ID: make([]byte, 16), Data: make([]byte, wire.PartUnit), Whole: 65})
+	wire.AppendFrame(&buf, &wire.Frame{Type: wire.FrameMessage, Seq: 1, Data: []byte("y"), Block: 1, Whole: 65})
+	wire.AppendFrame(&buf, &wire.Frame{Type: wire.FrameDeclined, Seq: 2, ID: make([]byte, 16), Reason: wire.Quota})
+	wire.AppendFrame(&buf, &wire.Frame{Type: wire.FrameNoted, Seq: 1})
+	wire.AppendFrame(&buf, &wire.Frame{Type: wire.FrameRooms, Seq: 1, Data: []byte("x"), Block: 15, Whole: 961})
+	wire.AppendFrame(&buf, &wire.Frame{Type: wire.FrameChecked, Seq: probeToken | 1<<16 | 548})
+	f.Add(buf.Bytes())
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		if len(plain) > wire.MaxPlain {
 			return
 		}
 		a, b, _ := dialogue(t)
+		b.StartPath(*b.clock, 768)
+		b.Divide()
 		b.says("one", "two", "three")
 		b.sends()
 		out := wire.AppendSealedHeader(nil, a.remote, 0)
 		b.Open(*b.clock, a.sealer.Seal(out, a.setNonce(0), plain, out), &b.w)
+		if _, ok := b.Incoming(); ok {
+			b.Decline(wire.NotNow)
+		}
 		b.hears()
 		for i := 0; len(b.sends()) > 0; i++ {
 			if i > 10 {
 				t.Fatal("does not stop sending")
 			}
+		}
+		size := len(b.recv.partial.text) + len(b.recv.whole)
+		for _, g := range b.recv.held {
+			if size += segmentSize + len(g.data); g.parts != nil {
+				size += len(g.parts.whole)
+			}
+		}
+		if b.Held() != size {
+			t.Fatalf("%d bytes are counted of %d held", b.Held(), size)
+		}
+		if !slices.Contains(sizes[:], b.PathSize()) {
+			t.Fatalf("the path has a size of %d", b.PathSize())
 		}
 		if n := len(b.recv.held); n > Window {
 			t.Fatalf("%d fragments held", n)

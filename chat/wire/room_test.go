@@ -107,7 +107,7 @@ func FuzzRoomState(f *testing.F) {
 }
 
 func FuzzRoomHead(f *testing.F) {
-	b, err := MarshalRoomHead(&RoomHead{Name: "#here", Clock: 5, Parents: [][]byte{make([]byte, ParentSize)}})
+	b, err := MarshalRoomHead(&RoomHead{Name: "#here", Clock: 5, Parents: [][]byte{make([]byte, ParentSize)}, Earlier: [][]byte{make([]byte, ParentSize)}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -120,7 +120,10 @@ func FuzzRoomHead(f *testing.F) {
 		if text == "" || !strings.HasSuffix(message, text) || len(message)-len(text) > MaxRoomHead {
 			t.Fatalf("text %q of %q", text, message)
 		}
-		for _, p := range h.Parents {
+		if len(h.Parents) > MaxParents || len(h.Earlier) > MaxParents {
+			t.Fatalf("%d and %d parents", len(h.Parents), len(h.Earlier))
+		}
+		for _, p := range slices.Concat(h.Parents, h.Earlier) {
 			if len(p) != ParentSize {
 				t.Fatalf("a parent of %d bytes", len(p))
 			}

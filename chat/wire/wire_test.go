@@ -199,6 +199,8 @@ func FuzzFrames(f *testing.F) {
 	var buf bytes.Buffer
 	AppendFrame(&buf, &Frame{Type: FrameMessage, Seq: 1, ID: make([]byte, 16), Count: 2, Data: []byte("x")})
 	AppendFrame(&buf, &Frame{Type: FrameAck, Seq: 5, Sack: 1})
+	AppendFrame(&buf, &Frame{Type: FrameDeclined, Seq: 5, ID: make([]byte, 16), Reason: Quota})
+	AppendFrame(&buf, &Frame{Type: FrameRooms, Seq: 1, Data: []byte("x"), Block: 15, Whole: MaxState})
 	f.Add(buf.Bytes())
 	f.Add([]byte{0xbf, 0x00, 0x03, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -224,7 +226,8 @@ func FuzzFrames(f *testing.F) {
 // same compares frames; an empty byte string is as good as none.
 func same(a, b *Frame) bool {
 	return a.Type == b.Type && a.Seq == b.Seq && bytes.Equal(a.ID, b.ID) && a.Sent == b.Sent &&
-		a.Count == b.Count && bytes.Equal(a.Data, b.Data) && a.Sack == b.Sack && a.Sack2 == b.Sack2
+		a.Count == b.Count && bytes.Equal(a.Data, b.Data) && a.Sack == b.Sack && a.Sack2 == b.Sack2 &&
+		a.Form == b.Form && a.Reason == b.Reason && a.Block == b.Block && a.Whole == b.Whole
 }
 
 func FuzzDatagrams(f *testing.F) {
