@@ -1,19 +1,29 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
+
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
 
 	"earshot/chat"
 )
 
 // A backup is a database like the one it was made of, with one table more: the other
-// files of the data directory that a person would miss.
+// files of the data directory that a person would miss. Behind the database come backupEnd and
+// the SHA-256 of all before, since SQLite notices no damage to what is in a page.
 
 // backupTable makes that table. Under the name "about" it has a [Backup] as JSON.
 const backupTable = `CREATE TABLE backup (name TEXT PRIMARY KEY, content BLOB NOT NULL)`
@@ -30,15 +40,66 @@ type Backup struct {
 	People   int64     `json:"people"`
 	Waiting  int64     `json:"waiting"` // messages to be sent
 	Bytes    int64     `json:"-"`
+
+	size int64 // of the database in it
 }
 
 // backupFormat is the present format of backups.
 const backupFormat = 1
 
+// backupEnd follows the database in a backup.
+var backupEnd = []byte("earshot-backup-1")
+
+// BackupTarget returns the file that a backup to path would replace or make: where path is a
+// link, the file it leads to. It fails where that is no regular file: a device or a directory
+// is never replaced.
+func BackupTarget(path string) (string, error) {
+	const remedy = "name another file"
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, err := os.Lstat(path); err == nil {
+			return "", &Error{path, errors.New("it is a link to a file that doesn't exist"), remedy}
+		}
+		return path, nil
+	case err != nil:
+		return "", &Error{path, err, remedy}
+	case info.IsDir():
+		return "", &Error{path, errors.New("it is a directory"), "name a file in it"}
+	case !info.Mode().IsRegular():
+		return "", &Error{path, errors.New("it is a device or a pipe, not a file"), remedy}
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// unsaved explains why a backup couldn't be written to path.
+func (s *Store) unsaved(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if lite, is := errors.AsType[*sqlite.Error](err); is {
+		switch lite.Code() & 0xff {
+		case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_CANTOPEN, lib.SQLITE_READONLY, lib.SQLITE_PERM:
+		default: // of the database
+			return s.explain(err)
+		}
+	}
+	if link, is := errors.AsType[*os.LinkError](err); is {
+		err = link.Err
+	}
+	if e, is := errors.AsType[*Error](s.explain(err)); is {
+		err = e.Err
+	}
+	return &Error{path, err, "no backup was made: make room there, or name a file where you may write"}
+}
+
 // Backup writes a consistent copy of all that is kept, with the identity and the
 // configuration, to a file for its owner alone: whole, or not at all. It takes the place
-// of what is at path. Processes that run may go on, and what they have said and heard is in it.
+// of [BackupTarget]. Processes that run may go on, and what they have said and heard is in it.
 func (s *Store) Backup(ctx context.Context, path string, now time.Time) (b Backup, err error) {
+	if path, err = BackupTarget(path); err != nil {
+		return b, err
+	}
 	s.CatchUp()
 	if err := errors.Join(s.Flush(), s.Err()); err != nil {
 		return b, err
@@ -59,7 +120,7 @@ func (s *Store) Backup(ctx context.Context, path string, now time.Time) (b Backu
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // mode 0600
 	if err != nil {
-		return b, s.explain(err)
+		return b, s.unsaved(path, err)
 	}
 	defer func() {
 		for _, end := range []string{"", "-wal", "-shm", "-journal"} {
@@ -71,21 +132,72 @@ func (s *Store) Backup(ctx context.Context, path string, now time.Time) (b Backu
 	_, err = s.write.c.ExecContext(ctx, "VACUUM INTO ?", f.Name()) // without what was deleted
 	s.writeMu.Unlock()
 	if err != nil {
-		return b, s.explain(err)
+		return b, s.unsaved(path, err)
 	}
 	b = Backup{Format: backupFormat, ID: identity.Key().String(), Made: now}
 	if err := b.fill(f.Name(), files); err != nil {
-		return b, s.explain(err)
+		return b, s.unsaved(path, err)
+	}
+	if err := seal(f); err != nil {
+		return b, s.unsaved(path, err)
 	}
 	if err := f.Sync(); err != nil {
-		return b, s.explain(err)
+		return b, s.unsaved(path, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return b, s.explain(err)
+		return b, s.unsaved(path, err)
 	}
 	b.Bytes = info.Size()
-	return b, s.explain(os.Rename(f.Name(), path))
+	return b, s.unsaved(path, os.Rename(f.Name(), path))
+}
+
+// seal ends a backup with what tells whether it is whole.
+func seal(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	sum, err := sumOf(f, info.Size())
+	if err == nil {
+		_, err = f.WriteAt(append(slices.Clone(backupEnd), sum...), info.Size())
+	}
+	return err
+}
+
+// sumOf returns the SHA-256 of the first size bytes of a file.
+func sumOf(f io.ReaderAt, size int64) ([]byte, error) {
+	sum := sha256.New()
+	_, err := io.Copy(sum, io.NewSectionReader(f, 0, size))
+	return sum.Sum(nil), err
+}
+
+// sealed returns how long the database in a backup is. Without a seal that is the whole
+// file, and damaged reports a seal that is of something else.
+func sealed(path string) (size int64, whole, damaged bool, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, false, false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, false, false, err
+	}
+	end := make([]byte, len(backupEnd)+sha256.Size)
+	size = info.Size() - int64(len(end))
+	if size <= 0 {
+		return info.Size(), false, false, nil
+	}
+	if _, err := f.ReadAt(end, size); err != nil {
+		return 0, false, false, err
+	}
+	is, found := bytes.CutPrefix(end, backupEnd)
+	if !found {
+		return info.Size(), false, false, nil
+	}
+	sum, err := sumOf(f, size)
+	return size, bytes.Equal(sum, is), !bytes.Equal(sum, is), err
 }
 
 // fill adds to a copy of the database what else belongs to a backup.
@@ -152,18 +264,32 @@ func Kept(dir string) bool {
 	return true
 }
 
-// Ours reports whether a path names a file of a data directory.
+// Ours reports whether a path names a file of a data directory, there or not.
 func Ours(dir, path string) bool {
-	info, err := os.Stat(path)
-	if err != nil {
-		return false
+	if info, err := os.Stat(path); err == nil {
+		for _, name := range keptFiles {
+			if own, err := os.Stat(filepath.Join(dir, name)); err == nil && os.SameFile(info, own) {
+				return true
+			}
+		}
 	}
-	for _, name := range keptFiles {
-		if own, err := os.Stat(filepath.Join(dir, name)); err == nil && os.SameFile(info, own) {
+	parent, base := filepath.Split(path)
+	for _, own := range []string{filepath.Join(dir, "running"), filepath.Join(dir, restoring)} {
+		if sameDir(parent, own) {
 			return true
 		}
 	}
-	return false
+	return sameDir(parent, dir) && (strings.HasPrefix(base, File) || base == AdvertiseLock || slices.Contains(keptFiles, base))
+}
+
+// sameDir reports whether two paths name one directory.
+func sameDir(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
 }
 
 // keptFiles are the files of a data directory, but for journals, locks and the log of
@@ -184,6 +310,13 @@ func readBackup(ctx context.Context, path string) (b Backup, files map[string][]
 	}
 	if !info.Mode().IsRegular() || info.Size() == 0 {
 		return b, nil, bad("it isn't a backup: it is empty, or no file", nil)
+	}
+	size, whole, damaged, err := sealed(path)
+	switch {
+	case err != nil:
+		return b, nil, bad("the backup can't be read", err)
+	case damaged:
+		return b, nil, bad("the backup is damaged: it isn't what was written", nil)
 	}
 	k, err := connectTo(path, "mode=ro&immutable=1") // so that nothing is made beside it
 	if err != nil {
@@ -226,10 +359,12 @@ func readBackup(ctx context.Context, path string) (b Backup, files map[string][]
 		return b, nil, bad("it isn't a backup, though a database of earshot", nil)
 	case b.Format > backupFormat:
 		return b, nil, bad(fmt.Sprintf("it was made by a newer earshot (backup format %d, here %d)", b.Format, backupFormat), nil)
+	case !whole:
+		return b, nil, bad("the backup isn't whole: its end is missing", nil)
 	case files[IdentityFile] == nil:
 		return b, nil, bad("there is no identity in it", nil)
 	}
 	delete(files, "about")
-	b.Bytes = info.Size()
+	b.Bytes, b.size = info.Size(), size
 	return b, files, nil
 }

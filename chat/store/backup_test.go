@@ -130,6 +130,7 @@ func TestRestore(t *testing.T) {
 	_, err = k.c.ExecContext(ctx, "PRAGMA user_version = 99")
 	check(t, err)
 	k.close()
+	reseal(t, newer)
 	future, err := os.ReadFile(newer)
 	check(t, err)
 	plain, err := os.ReadFile(filepath.Join(dir, File))
@@ -219,6 +220,7 @@ func TestCraftedBackup(t *testing.T) {
 		_, err = k.c.ExecContext(ctx, statement)
 		check(t, err)
 		k.close()
+		reseal(t, bad)
 		var e *Error
 		if _, _, err := Restore(context.Background(), to, bad, now); !errors.As(err, &e) || e.Path != bad {
 			t.Errorf("%s: %v", statement, err)
@@ -231,6 +233,7 @@ func TestCraftedBackup(t *testing.T) {
 		check(t, err)
 	}
 	k.close()
+	reseal(t, file)
 	_, _, err = Restore(context.Background(), to, file, now)
 	check(t, err)
 	for _, name := range []string{"../evil", "evil", File + "-mark", ContactsFile} {
@@ -241,6 +244,21 @@ func TestCraftedBackup(t *testing.T) {
 	if got := texts(must[[]Message](t)(open(t, to).Log(Filter{}))); !slices.Equal(got, []string{"text"}) {
 		t.Errorf("restored %q", got)
 	}
+}
+
+// reseal makes the seal of a backup that was changed fit.
+func reseal(t *testing.T, file string) {
+	t.Helper()
+	whole, err := os.ReadFile(file)
+	check(t, err)
+	if i := bytes.LastIndex(whole, backupEnd); i > 0 {
+		whole = whole[:i]
+	}
+	check(t, os.WriteFile(file, whole, 0o600))
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	check(t, err)
+	check(t, seal(f))
+	check(t, f.Close())
 }
 
 // What was waiting when the backup was made and has been delivered since is sent again
@@ -278,4 +296,92 @@ func TestRestoredOutbox(t *testing.T) {
 	if got := texts(must[[]Message](t)(there.Log(Filter{}))); !slices.Equal(got, []string{"long ago", "lately"}) {
 		t.Errorf("heard %q", got)
 	}
+}
+
+// A backup replaces files alone, also where a link leads to one, and none that earshot uses.
+func TestBackupTarget(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links take rights here")
+	}
+	dir, at := person(t), t.TempDir()
+	s := open(t, dir)
+	path := func(name string) string { return filepath.Join(at, name) }
+	check(t, os.WriteFile(path("old"), []byte("old"), 0o644))
+	check(t, os.Symlink("old", path("link")))
+	check(t, os.Symlink("nowhere", path("dangling")))
+	check(t, os.Mkdir(path("directory"), 0o700))
+	for _, to := range []string{path("dangling"), path("directory"), os.DevNull} {
+		var e *Error
+		if _, err := s.Backup(context.Background(), to, now); !errors.As(err, &e) || e.Path != to || e.Remedy == "" {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+	if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
+		t.Fatalf("%s is replaced", os.DevNull)
+	}
+	_, err := s.Backup(context.Background(), path("link"), now)
+	check(t, err)
+	if to, err := os.Readlink(path("link")); err != nil || to != "old" {
+		t.Errorf("the link is replaced: %q %v", to, err)
+	}
+	if info, err := os.Stat(path("old")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("what it leads to: %v %v", info, err)
+	}
+	check(t, os.Symlink(dir, path("data")))
+	for _, name := range []string{File, Log, File + "-shm", IdentityFile, ContactsFile, settingsFile, AdvertiseLock, "running/1.a", "running/7.b", "running/new.lock"} {
+		if !Ours(dir, filepath.Join(dir, name)) || !Ours(dir, filepath.Join(at, "data", name)) {
+			t.Errorf("%s isn't held for a file of the data directory", name)
+		}
+	}
+	if Ours(dir, path("old")) || Ours(dir, filepath.Join(dir, "saved")) {
+		t.Error("another file is held for one of the data directory")
+	}
+}
+
+// Whatever is changed of a backup is noticed, where SQLite finds nothing wrong, too.
+func TestBackupChanged(t *testing.T) {
+	s := open(t, person(t))
+	must[bool](t)(s.Heard(ana, id(1), "the original words", now, now))
+	file := filepath.Join(t.TempDir(), "saved")
+	_, err := s.Backup(context.Background(), file, now)
+	check(t, err)
+	whole, err := os.ReadFile(file)
+	check(t, err)
+	for name, content := range map[string][]byte{
+		"a word":     bytes.Replace(whole, []byte("original"), []byte("replaced"), 1),
+		"more":       append(slices.Clone(whole), make([]byte, 4096)...),
+		"one less":   whole[:len(whole)-1],
+		"no seal":    whole[:len(whole)-len(backupEnd)-32],
+		"seal alone": whole[len(whole)-len(backupEnd)-32:],
+	} {
+		check(t, os.WriteFile(file, content, 0o600))
+		dir := t.TempDir()
+		var e *Error
+		if _, _, err := Restore(context.Background(), dir, file, now); !errors.As(err, &e) || e.Path != file {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, File)); err == nil {
+			t.Errorf("%s: restored", name)
+		}
+	}
+}
+
+// Backups can be restored one after the other in one second, and what each set aside stays.
+func TestRestoreAtOnce(t *testing.T) {
+	dir := person(t)
+	s := open(t, dir)
+	file := filepath.Join(t.TempDir(), "saved")
+	_, err := s.Backup(context.Background(), file, now)
+	check(t, err)
+	check(t, s.Close())
+	aside := map[string]bool{}
+	for range 3 {
+		_, before, err := Restore(context.Background(), dir, file, now)
+		check(t, err)
+		aside[before] = true
+	}
+	if len(aside) != 3 {
+		t.Errorf("set aside in %v", aside)
+	}
+	check(t, open(t, dir).Err())
 }

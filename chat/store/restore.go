@@ -50,7 +50,7 @@ func Restore(ctx context.Context, dir, path string, now time.Time) (b Backup, be
 	if err := os.RemoveAll(stage); err != nil { // of an attempt that was interrupted
 		return b, "", s.explain(err)
 	}
-	if err := s.stage(stage, path, files, now); err != nil {
+	if err := s.stage(stage, path, b.size, files, now); err != nil {
 		_ = os.RemoveAll(stage)
 		return b, "", s.explain(err)
 	}
@@ -75,7 +75,7 @@ func announcing(dir string) (all []Process) {
 const AdvertiseLock = "advertise.lock"
 
 // stage makes the files that are to be, in a directory of their own.
-func (s *Store) stage(stage, path string, files map[string][]byte, now time.Time) error {
+func (s *Store) stage(stage, path string, size int64, files map[string][]byte, now time.Time) error {
 	if err := os.Mkdir(stage, 0o700); err != nil {
 		return err
 	}
@@ -89,6 +89,9 @@ func (s *Store) stage(stage, path string, files map[string][]byte, now time.Time
 	}
 	made := filepath.Join(stage, File)
 	if err := copyFile(path, made); err != nil {
+		return err
+	}
+	if err := os.Truncate(made, size); err != nil {
 		return err
 	}
 	k, err := connect(made)
@@ -130,8 +133,9 @@ func (s *Store) stage(stage, path string, files map[string][]byte, now time.Time
 // staged. While the stage is there nothing starts on the directory.
 func (s *Store) exchange(stage string, files map[string][]byte, now time.Time) (before string, err error) {
 	dir := s.Dir()
-	before = filepath.Join(dir, beforeRestore+now.Format("20060102-150405"))
+	before = unusedName(filepath.Join(dir, beforeRestore+now.Format("20060102-150405")))
 	if err := os.Mkdir(before, 0o700); err != nil {
+		_ = os.RemoveAll(stage) // nothing was changed
 		return "", err
 	}
 	identity, err := os.ReadFile(filepath.Join(dir, IdentityFile))

@@ -8,6 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -121,16 +124,17 @@ func (s *Store) gone(others []Process) error {
 }
 
 // pids names processes, as far as they are known.
-func pids(all []Process) (text string) {
+func pids(all []Process) string {
+	var named []string
 	for _, p := range all {
-		if p.PID != 0 {
-			text += fmt.Sprintf(", %d", p.PID)
+		if pid := strconv.Itoa(p.PID); p.PID != 0 && !slices.Contains(named, pid) {
+			named = append(named, pid)
 		}
 	}
-	if text != "" {
-		text = " (pid " + text[2:] + ")"
+	if len(named) == 0 {
+		return ""
 	}
-	return text
+	return " (pid " + strings.Join(named, ", ") + ")"
 }
 
 // create makes the database. It comes to be under its name with all that it has at first, so
@@ -214,12 +218,17 @@ func (s *Store) copyAside(path, why, remedy string) error {
 
 // asideName returns the name of a file that is set aside.
 func asideName(path string) string {
-	name := path + ".set-aside-" + time.Now().Format("20060102-150405")
+	return unusedName(path + ".set-aside-" + time.Now().Format("20060102-150405"))
+}
+
+// unusedName returns a name that nothing has, for which it may add a number to the one given.
+func unusedName(path string) string {
+	name := path
 	for n := 2; ; n++ {
 		if _, err := os.Lstat(name); err != nil {
 			return name
 		}
-		name = fmt.Sprintf("%s.set-aside-%s-%d", path, time.Now().Format("20060102-150405"), n)
+		name = fmt.Sprintf("%s-%d", path, n)
 	}
 }
 

@@ -41,6 +41,9 @@ func backup(p *process, c *cli.Context) error {
 	if store.Ours(dir, path) {
 		return &usage{clean.Line(path) + " is a file of the data directory itself", "name another file"}
 	}
+	if _, err := store.BackupTarget(path); err != nil {
+		return err
+	}
 	if _, err := os.Lstat(path); err == nil {
 		if err := p.confirm(c, clean.Line(path)+" is there already: replace it?"); err != nil {
 			return err
