@@ -121,7 +121,7 @@ func newCore(cfg Config, random *rand.Rand, out func([]byte, netip.AddrPort)) (*
 		sources: map[netip.Addr]tally{}, hosts: map[netip.Addr]int{}, stalled: map[*link]struct{}{}, shuns: map[netip.AddrPort]shunned{},
 		unproven: bucket{burst: cookiesFrom, perSecond: cookiesFrom},
 		trials:   bucket{burst: trialsAtOnce, perSecond: trialsPerSecond},
-		rooms:    rooms{in: map[string]*parlour{}, passing: cfg.Passing},
+		rooms:    rooms{in: map[string]*parlour{}, passing: cfg.Passing, aside: bucket{burst: asideOfAll, perSecond: asideOfAll / asideEvery.Seconds()}},
 	}
 	c.behind.capacity = make(chan struct{}, 1)
 	binary.BigEndian.PutUint64(c.instance[:], c.random.Uint64())
@@ -192,7 +192,9 @@ func (c *core) person(key Key) *person {
 	p := c.people[key]
 	if p == nil {
 		p = &person{core: c, Person: Person{Key: key}}
-		p.timer.run, p.retry.run, p.naming.run = p.fire, p.retryDeclined, p.rename
+		p.timer.run, p.retry.run, p.returning.run, p.naming.run = p.fire, p.retryDeclined, p.returned, p.rename
+		p.returns = bucket{burst: returnsAtOnce, perSecond: 1 / returnEvery.Seconds()}
+		p.aside = bucket{burst: asideOfOne, perSecond: asideOfOne / asideEvery.Seconds()}
 		c.people[key] = p
 	}
 	return p

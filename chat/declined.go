@@ -2,6 +2,7 @@ package chat
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"earshot/chat/room"
@@ -76,13 +77,29 @@ func (l *link) declined(now time.Time, r session.Receipt) {
 	if reason == NotInRoom && r.Form != wire.FormRoom {
 		reason = NotNow
 	}
-	if reason == NotInRoom && l.told != nil { // what it told is out of date
+	if reason == NotInRoom && l.told != nil && !slices.Contains(l.told.left, r.Room) { // what it told is out of date
 		l.told.left = append(l.told.left, r.Room)
 		p.reread(now)
 	}
 	p.decline(now, r.Message, reason)
 	if reason == NotInRoom && p.in(r.Room) { // with another node
-		p.redeliver(now, []string{r.Room})
+		p.core.timers.set(&p.returning, now)
+	}
+}
+
+// returned sends again what the person has declined because they weren't in a room, where they tell that they
+// are. Nodes that tell that and decline what is said there aren't sent it again and again (SPEC §7.16).
+func (p *person) returned(now time.Time) {
+	p.core.timers.set(&p.returning, time.Time{})
+	if p.word() == nil || len(p.rooms) == 0 {
+		return
+	}
+	if !p.returns.take(now, 1) {
+		p.core.timers.set(&p.returning, now.Add(returnEvery))
+		return
+	}
+	if p.redeliver(now, p.rooms) == 0 {
+		p.returns.used--
 	}
 }
 
@@ -108,8 +125,10 @@ func (p *person) decline(now time.Time, m session.Message, reason Reason) {
 	if reason == NotInRoom {
 		return
 	}
-	p.retries++
-	c.timers.set(&p.retry, now.Add(min(reason.wait()<<min(p.retries-1, 16), maxRetryWait)))
+	if p.retry.at.IsZero() { // else it goes with what was declined before
+		c.timers.set(&p.retry, now.Add(min(reason.wait()<<min(p.retries, 16), maxRetryWait)))
+		p.retries++
+	}
 }
 
 // retryDeclined sends again what was declined a while ago.
@@ -120,8 +139,8 @@ func (p *person) retryDeclined(now time.Time) {
 }
 
 // redeliver sends what the person has declined because they weren't in one of these rooms; nil: for
-// other reasons.
-func (p *person) redeliver(now time.Time, rooms []string) {
+// other reasons. It returns how many messages these are.
+func (p *person) redeliver(now time.Time, rooms []string) int {
 	all, err := p.core.store.Redeliver(p.Key, rooms)
 	if err != nil {
 		p.core.stats.StoreErrors++
@@ -129,6 +148,7 @@ func (p *person) redeliver(now time.Time, rooms []string) {
 	for i := range all {
 		p.say(now, &all[i])
 	}
+	return len(all)
 }
 
 // say sends a message that comes from the store.

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -192,6 +193,107 @@ func TestDeclinedForAWhileOfAnOlderPeer(t *testing.T) {
 	store.reason = 0
 	w.run(2 * time.Second)
 	expectList(t, "bob hears", b.disk.heard[a.id.Key()], "one")
+}
+
+// Messages that are declined together are sent again together, no later than one would be; and a peer that declines
+// whatever it is sent isn't asked more often when it comes with new sessions.
+func TestDeclinedForEver(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.node("ana"), w.node("bob")
+	store := &declining{disk: b.disk, reason: NotNow}
+	b.core.store = store
+	if _, err := a.opens(time.Second, Target{Addrs: b.at()}); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		a.say(b, "hello")
+	}
+	w.run(25 * time.Second)
+	if store.asked != 10 {
+		t.Errorf("asked %d times", store.asked)
+	}
+	w.run(10 * time.Second)
+	if store.asked != 20 {
+		t.Errorf("asked %d times after half a minute", store.asked)
+	}
+	for range 600 {
+		for _, l := range b.core.links {
+			l.session.Close() // b leaves
+			l.send(w.now)
+		}
+		w.run(time.Second)
+		if _, err := b.opens(time.Second, Target{Addrs: a.at()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if store.asked > 100 {
+		t.Errorf("asked %d times within ten minutes more", store.asked)
+	}
+	store.reason = 0
+	a.core.watch(w.now, b.id.Key(), true) // so that the session stays
+	w.run(time.Hour)
+	if got := len(b.disk.heard[a.id.Key()]); got != 10 || !w.settled() {
+		t.Errorf("%d messages came at last", got)
+	}
+}
+
+// A peer that tells again and again that it is in a room, and declines what is said there, isn't sent it each time.
+func TestDeclinedByAFickleMember(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.inRooms("ana", open), w.inRooms("bob", open)
+	w.gather()
+	w.run(time.Second)
+	in := b.core.rooms.in[open.Name]
+	delete(b.core.rooms.in, open.Name) // without a word
+	for range 10 {
+		a.tells(open, "hello")
+	}
+	w.run(time.Second)
+	for range 200 {
+		for _, l := range b.core.links {
+			b.core.rooms.in[open.Name] = in
+			l.tell()
+			delete(b.core.rooms.in, open.Name)
+			l.send(w.now)
+		}
+		w.run(time.Second)
+	}
+	if n := b.core.stats.Refused; n > 10*(1+returnsAtOnce+200/10+1) {
+		t.Errorf("ten messages were sent %d times", n)
+	}
+	if err := b.core.join(w.now, open); err != nil {
+		t.Fatal(err)
+	}
+	w.run(2 * returnEvery)
+	if got := len(b.heardIn(open)); got != 10 {
+		t.Errorf("%d messages came at last", got)
+	}
+}
+
+// Strangers who can't be declined don't fill the disk through rooms that nobody here is in.
+func TestRoomsOfNobodyAreBounded(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.inRooms("ana", open), w.inRooms("bob", open)
+	a.introducesWith(0)
+	b.introducesWith(0)
+	w.gather()
+	w.run(time.Second)
+	delete(b.core.rooms.in, open.Name) // without a word
+	text := strings.Repeat("x", MaxText)
+	for range 100 {
+		a.tells(open, text)
+		w.run(time.Second)
+	}
+	if n := len(b.kept(open)); n != asideOfOne/MaxText {
+		t.Errorf("%d messages are kept", n)
+	}
+	if err := b.core.join(w.now, open); err != nil {
+		t.Fatal(err)
+	}
+	w.run(time.Hour)
+	if n := len(b.kept(open)); n != 100 {
+		t.Errorf("%d messages are kept in the end", n)
+	}
 }
 
 // A peer that tells that it is in a room and declines what is said there isn't asked again and again.

@@ -15,6 +15,22 @@ const MaxText = session.MaxText
 // renameEvery is how often another name of a person is taken (SPEC §8.3).
 const renameEvery = 10 * time.Second
 
+// How often what was declined as said in a room that the person isn't in is sent again, when they tell that
+// they are (SPEC §7.16).
+const (
+	returnsAtOnce = 16
+	returnEvery   = 10 * time.Second
+)
+
+// How many bytes are kept of what peers that don't understand declined say in rooms that this node isn't in, at
+// once and in asideEvery (SPEC §13.5).
+const (
+	asideOfOne = 1 << 20
+	asideOfAll = 16 << 20
+	asideEvery = 24 * time.Hour
+	asideAgain = time.Minute // when to look whether more may be kept
+)
+
 // MaxName is the longest name a node can call itself by, in bytes.
 const MaxName = 63
 

@@ -31,6 +31,7 @@ type link struct {
 	unproven     *unproven // until the peer shows that it has our last handshake message
 	unmet        bool      // the owner isn't told of it yet
 	waiters      []*waiter // who asked for it, until it is heard
+	aside        bool      // what is next goes beyond what is kept of rooms that this node isn't in
 	again        time.Time // when to offer the store what it would not take; zero: nothing
 	typing       time.Time // when the peer last told that they write
 	retired      bool      // replaced: still takes in, says nothing new
@@ -100,7 +101,9 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 	}
 	p.resume(now)
 	p.collect(now)
-	p.redeliver(now, nil)
+	if p.retry.at.IsZero() { // a new session is no reason to ask sooner
+		p.redeliver(now, nil)
+	}
 	if l.initiator && c.links[s.Local()] == l { // it may not be the one to speak over yet
 		l.flush(now)
 	}
@@ -219,7 +222,7 @@ func (l *link) doubt(now time.Time) {
 // flush takes in what has come, reports it, and then sends.
 func (l *link) flush(now time.Time) {
 	c, p := l.core, l.person
-	l.again = time.Time{}
+	l.again, l.aside = time.Time{}, false
 	l.news(now)
 	waits := false // a message for us to take it
 	for {
@@ -233,6 +236,7 @@ func (l *link) flush(now time.Time) {
 		if m.Form == wire.FormRoom {
 			accepted, reason := l.hearIn(now, m)
 			if !accepted && reason == 0 {
+				waits = !l.aside
 				break
 			}
 			if waits = false; accepted {

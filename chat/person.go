@@ -34,6 +34,9 @@ type person struct {
 	unreachable bool
 	retry       timer   // when to send again what was declined for a while
 	retries     uint    // how often it was, since something was delivered
+	returning   timer   // when to send again what was declined in rooms that they have told since
+	returns     bucket  // how often it was
+	aside       bucket  // bytes of what they have said in rooms that this node isn't in
 	pathSize    int     // of the session that sent last; 0: none did
 	released    [8]byte // instance of the session that was given up last
 	met         bool    // the owner is told of them
@@ -316,9 +319,10 @@ func (p *person) fire(now time.Time) {
 
 // prune forgets a person of whom nothing is left to remember.
 func (p *person) prune() {
-	if len(p.links) == 0 && len(p.waiting)+len(p.parked) == 0 && len(p.hints) == 0 && p.dial == nil && !p.watched && !p.visible {
+	if p.retries == 0 && len(p.links) == 0 && len(p.waiting)+len(p.parked) == 0 && len(p.hints) == 0 && p.dial == nil && !p.watched && !p.visible {
 		p.core.timers.set(&p.timer, time.Time{})
 		p.core.timers.set(&p.retry, time.Time{})
+		p.core.timers.set(&p.returning, time.Time{})
 		p.core.timers.set(&p.naming, time.Time{})
 		delete(p.core.people, p.Key)
 	}

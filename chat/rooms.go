@@ -61,6 +61,7 @@ type rooms struct {
 	tells   bool                // others are told of our rooms, even if there are none
 	meeting meeting
 	said    fanouts
+	aside   bucket // bytes of what was said in rooms that this node isn't in
 	surveys []*survey
 	left    map[room.ID]Membership           // private ones
 	waiting map[string][]room.Message[Event] // what a node without a store has heard in rooms that it isn't in, by handle
@@ -274,7 +275,7 @@ func (l *link) news(now time.Time) {
 		p.parked = append(late, p.parked...)
 	}
 	if !l.told.passing && len(l.told.rooms) > 0 {
-		p.redeliver(now, l.told.rooms)
+		p.returned(now)
 	}
 	p.unpark(now)
 	c.surveyed()

@@ -261,6 +261,10 @@ func (l *link) keepIn(now time.Time, r *parlour, handle string, h *wire.RoomHead
 		Body: Event{Kind: Message, Person: p.Person, As: l.name, ID: m.ID, Text: text, Sent: m.Sent, Received: now, Room: nameOf(handle)},
 	}
 	msg.Parents, msg.Earlier = refs(h.Parents), refs(h.Earlier)
+	if r == nil && (!p.aside.take(now, len(text)) || !c.rooms.aside.take(now, len(text))) {
+		l.again, l.aside = now.Add(asideAgain), true
+		return false, 0
+	}
 	fresh, err := c.store.HeardIn(l.speaker(), Saying{
 		ID: m.ID, Text: text, Sent: m.Sent, Room: handle, From: p.Key, Head: m.Text[:len(m.Text)-len(text)], Clock: h.Clock,
 	}, now)

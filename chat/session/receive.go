@@ -210,7 +210,7 @@ func (r *receiver) ack(first uint64) wire.Frame {
 			a.Sack2 |= 1 << (d - 65)
 		}
 	}
-	for seq := a.Seq; seq < r.next; seq++ {
+	for seq := a.Seq; seq < min(r.next, a.Seq+Window+1); seq++ { // a peer that confirms nothing may be far behind
 		arrived(seq)
 	}
 	for i := range r.held {

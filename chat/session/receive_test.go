@@ -22,6 +22,14 @@ func TestPromisedFragmentsTakeNoRoom(t *testing.T) {
 	}
 }
 
+// An ack takes no longer however much was accepted since a decline that the peer never confirms.
+func TestUnconfirmedDeclinesAreCheap(t *testing.T) {
+	r := receiver{next: 1 << 50, declines: make([]decline, MaxDeclines)}
+	if a := r.ack(1); a.Seq != 1 || a.Sack != math.MaxUint64 || a.Sack2 != math.MaxUint64 {
+		t.Errorf("%+v", a)
+	}
+}
+
 // A message is taken whatever time it was written by its sender's clock.
 func TestAnyTimeIsTaken(t *testing.T) {
 	for sent, want := range map[uint64]int64{0: 0, 1: 1, 1 << 62: 1 << 62, math.MaxInt64: math.MaxInt64, 1 << 63: math.MaxInt64, math.MaxUint64: math.MaxInt64} {
