@@ -70,7 +70,7 @@ func TestBatch(t *testing.T) {
 	} {
 		for _, cannot := range []bool{false, true} {
 			s := &scissors{cannot: cannot}
-			n := &Node{conn: s, bulk: s}
+			n := &Node{conn: s, bulk: s, core: &core{}}
 			var want []string
 			for _, send := range tc.sends {
 				n.write(send.d, send.addr)
