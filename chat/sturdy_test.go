@@ -181,6 +181,7 @@ func TestNobodyTakesAllTheRoom(t *testing.T) {
 	w.run(time.Second)
 	for range maxWaitingOfOne + 10 {
 		for _, e := range b.core.next(w.now, nil) {
+			b.takes(e)
 			waiting[e.Text] = true
 		}
 		if waiting["honest"] {
