@@ -218,7 +218,7 @@ func (b *Book) mayLabel(p chat.Person, me string) bool {
 			return false
 		}
 		id := o.Key.String()
-		return fold == clean.Fold(o.Petname) && o.Petname != "" || fold == clean.Fold(o.Label) || len(fold) >= minPrefix && strings.HasPrefix(id, fold) ||
+		return fold == clean.Fold(o.Petname) && o.Petname != "" || fold == clean.Fold(o.Label) || fold == clean.Fold(o.Name) || len(fold) >= minPrefix && strings.HasPrefix(id, fold) ||
 			labelled(discovery.Peer{ID: id, Name: o.Label}, fold) || o.Petname != "" && labelled(discovery.Peer{ID: id, Name: o.Petname}, fold)
 	})
 }

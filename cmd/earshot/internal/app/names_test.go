@@ -150,6 +150,9 @@ func TestLabels(t *testing.T) {
 	if label := b.Label(chat.Person{Key: bob.Key, Name: "root"}, nil, "me"); label != "bob✔" {
 		t.Errorf("bob is shown as %q", label)
 	}
+	if b.mayLabel(chat.Person{Key: ana.Key, Name: "Root"}, "me") {
+		t.Error("ana may take the name that bob announces")
+	}
 	peers := b.Peers([]discovery.Peer{{ID: bob.Key.String(), Name: "root"}, {ID: key(t, "dddddd"), Name: "bob"}})
 	if got, want := b.Labels(peers, "me"), []string{"bob·bbbbbb✔", "bob·dddddd (not the bob you know)"}; !slices.Equal(got, want) {
 		t.Errorf("visible are %q, want %q", got, want)
