@@ -11,8 +11,8 @@ import (
 	"earshot/chat/store"
 )
 
-// Refresh takes in what other processes of this person's have changed: who is known, and how; the
-// rooms; what is muted, read, or begun.
+// Refresh takes in what other processes of this person's have changed: who is known or blocked, and
+// how; the person's own name; the rooms; what is muted, read, or begun.
 func (s *Session) Refresh(now time.Time) {
 	s.now = now
 	s.counted, s.stale = false, true
@@ -20,6 +20,8 @@ func (s *Session) Refresh(now time.Time) {
 		s.version = v
 		s.rename()
 	}
+	s.barred()
+	s.takeName()
 	if s.store != nil {
 		s.takeIn()
 	}

@@ -41,6 +41,33 @@ func (d *desk) rowOf(c Conv) Row {
 	return Row{}
 }
 
+// A name that another process has kept, and a block, are told as soon as they are noticed.
+func TestRefreshTellsAtOnce(t *testing.T) {
+	d := newDesk(t)
+	d.answers[ana.Key] = ana
+	d.sees(ana, discovery.Up)
+	d.hears(ana, "hello")
+	d.Turn(Conv{Key: ana.Key}, d.now)
+	d.work()
+	d.Tick(d.now)
+	d.myName = func() string { return "Max" }
+	d.News()
+	if err := d.store.SetBlocked(ana, true, d.now); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.book.Read(d.store); err != nil {
+		t.Fatal(err)
+	}
+	d.Refresh(d.now)
+	said := false
+	for _, n := range d.News() {
+		said = said || n.Text == "you are Max from now on"
+	}
+	if !said || d.Me().Name != "Max" || !d.current.barred {
+		t.Errorf("I am %q, told so: %v, and of the block: %v", d.Me().Name, said, d.current.barred)
+	}
+}
+
 // What one process mutes, reads or begins, another takes in, and doesn't take back.
 func TestViewsOfSeveralProcesses(t *testing.T) {
 	d := newDesk(t)

@@ -55,11 +55,7 @@ func (s *Session) look() {
 	s.count()
 	s.reread()
 	s.barred()
-	if s.myName != nil && s.myName() != s.me.Name {
-		s.me.Name = s.myName()
-		s.rename()
-		s.Tell("you are " + clean.Name(s.me.Name) + " from now on")
-	}
+	s.takeName()
 	if s.store == nil {
 		return
 	}
@@ -95,6 +91,15 @@ func (s *Session) look() {
 			}
 		}
 	})
+}
+
+// takeName takes over the name that another process has kept.
+func (s *Session) takeName() {
+	if s.myName != nil && s.myName() != s.me.Name {
+		s.me.Name = s.myName()
+		s.rename()
+		s.Tell("you are " + clean.Name(s.me.Name) + " from now on")
+	}
 }
 
 // barred tells when another process has blocked the one whose conversation is shown.
