@@ -44,7 +44,7 @@ func TestInput(t *testing.T) {
 		{"blanks", " \t\r\n \r\n", "the message is empty", "||"},
 		{"only a mark", "\ufeff", "the message is empty", "|"},
 		{"nothing", "", "the message is empty", ""},
-		{"NUL", "a\x00b\nc\n", "the message isn't text: it has a NUL byte", "(isn't text: it has a NUL byte)|c|"},
+		{"NUL", "a\x00b\nc\n", "the message has a NUL byte, and isn't text", "(has a NUL byte, and isn't text)|c|"},
 		{"Latin-1", "caf\xe9\n", "the message isn't UTF-8 text", "(isn't UTF-8 text)|"},
 		{"UTF-16", "\xff\xfeh\x00i\x00\n\x00", "the message is UTF-16 text, not UTF-8", "the message is UTF-16 text, not UTF-8|"},
 		{"the longest", "\ufeff" + most + "\r\n" + "y", "the message is longer than 65536 bytes", most + "|y|"},

@@ -28,7 +28,7 @@ func TestCommands(t *testing.T) {
 		{"/msg ana  hello  there", ""},
 		{"/to an", ""},
 		{"/keep", "messages here are kept for ever, as all are"},
-		{"/keep 3m", "write for how long to keep messages like"},
+		{"/keep 3m", "a time to keep messages is written like"},
 		{"/keep 14d", "messages here are kept for 2 weeks from now on; older ones are deleted within the hour"},
 		{"/keep", "messages here are kept for 2 weeks; older"},
 		{"/keep forever", "messages here are kept for ever from now on"},

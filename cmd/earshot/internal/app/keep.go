@@ -23,7 +23,7 @@ var keepUnits = []struct {
 // maxKeep is the longest KeepTime that isn't for ever, in years.
 const maxKeep = 100
 
-var errKeep = errors.New("write for how long to keep messages like \"12h\", \"90d\", \"6w\" or \"1y\", or \"forever\"")
+var errKeep = errors.New("a time to keep messages is written like \"12h\", \"90d\", \"6w\", \"1y\" or \"forever\"")
 
 // ParseKeepTime reads hours, days, weeks or years, or forever.
 func ParseKeepTime(s string) (KeepTime, error) {

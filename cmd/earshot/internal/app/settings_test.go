@@ -33,7 +33,7 @@ func TestSettingsErrors(t *testing.T) {
 		{"syntax", "typing = \n", "c.toml, line 1: ", "mend that line"},
 		{"type", "\ntyping = 3\n", "c.toml, line 2: ", "mend that line"},
 		{"hours", "[notify]\nquiet = \"at night\"\n", "c.toml, line 2: quiet hours are written like \"22:00-07:00\"", "mend that line"},
-		{"keep", "typing = true\nkeep = \"3m\"\n", "c.toml, line 2: write for how long to keep messages like \"12h\", \"90d\"", "mend that line"},
+		{"keep", "typing = true\nkeep = \"3m\"\n", "c.toml, line 2: a time to keep messages is written like \"12h\", \"90d\"", "mend that line"},
 		{"hours as a number", "[notify]\nquiet = 22\n", "c.toml, line 2: quiet hours are written like", "mend that line"},
 		{"keep without a unit", "keep = 90\n", "c.toml, line 1: ", "mend that line"},
 		{"key", "[keys]\nnext = [\"alt+x\"]\nsend = [\"nokey\"]\n", "c.toml, line 3: keys: send next: nokey is no key", "mend that line"},

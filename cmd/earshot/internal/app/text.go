@@ -53,7 +53,7 @@ func Text(raw string) (string, error) {
 	case len(text) > chat.MaxText:
 		return "", &TextError{fmt.Sprintf("is longer than %d bytes", chat.MaxText), "send it in parts"}
 	case strings.ContainsRune(text, 0):
-		return "", &TextError{"isn't text: it has a NUL byte", "pack what isn't text first, as with: base64"}
+		return "", &TextError{"has a NUL byte, and isn't text", "pack what isn't text first, as with: base64"}
 	case !utf8.ValidString(text):
 		return "", &TextError{"isn't UTF-8 text", "convert it first, as with: iconv -f latin1 -t utf-8"}
 	case blank(text):

@@ -25,8 +25,8 @@ func TestText(t *testing.T) {
 		{"", "", "the message is empty"},
 		{" \t\r\n\u00a0\u3000", "", "the message is empty"},
 		{"\ufeff\u200b\u2060\u2800\u3164", "", "the message is empty"}, // nothing of that is seen
-		{"a\x00b", "", "the message isn't text: it has a NUL byte"},
-		{"\x00", "", "the message isn't text: it has a NUL byte"},
+		{"a\x00b", "", "the message has a NUL byte, and isn't text"},
+		{"\x00", "", "the message has a NUL byte, and isn't text"},
 		{"caf\xe9", "", "the message isn't UTF-8 text"},
 		{"\xff\xfeh\x00i\x00", "", "the message is UTF-16 text, not UTF-8"},
 		{"\xfe\xff\x00h\x00i", "", "the message is UTF-16 text, not UTF-8"},
@@ -57,7 +57,7 @@ func TestTextIsTyped(t *testing.T) {
 	if want := []string{"1: one\ntwo", "1: /to", "2: x\ny", "#here: a\nb", "1: pasted\ntext\n"}; !slices.Equal(d.said, want) {
 		t.Errorf("said %q, want %q", d.said, want)
 	}
-	if got, want := d.told(), "isn't text: it has a NUL byte"; strings.Count(got, want) != 3 {
+	if got, want := d.told(), "has a NUL byte, and isn't text"; strings.Count(got, want) != 3 {
 		t.Errorf("told %q", got)
 	}
 }
