@@ -28,7 +28,7 @@ const (
 	lacksModes  = "it keeps no file modes, so that others could read the private key"
 	lacksLocks  = "it has no file locks, so that two processes would spoil each other's data"
 	lacksMaps   = "it can't map files into memory that processes share"
-	lacksRename = "it can't put a file in another's place"
+	lacksRename = "it can't replace one file by another"
 )
 
 // CheckFileSystem tries on a file in dir, which it removes again, what a data directory needs of a file

@@ -71,7 +71,7 @@ func (s *Store) recallContacts(made bool) error {
 		all = append(all, c)
 	}
 	if err != nil {
-		if bad := s.copyAside(s.contactsPath(), "part of whom you know can't be read in it", "compare it with: earshot people"); bad != nil {
+		if bad := s.copyAside(s.contactsPath(), "some of the contacts in it can't be read", "compare it with: earshot people"); bad != nil {
 			return bad
 		}
 	}
@@ -91,11 +91,11 @@ func (s *Store) recallContacts(made bool) error {
 	if err != nil || missing+marked == 0 {
 		return err
 	}
-	why := fmt.Sprintf("the database has lost %d of those whom you know, and %d marks: they are known again", missing, marked)
+	why := fmt.Sprintf("the database has lost %d contacts, and %d marks or petnames; contacts.json has given them back", missing, marked)
 	if made {
 		why = fmt.Sprintf("the database is new, and what was said is not in it; %d people are known as before", missing)
 	}
-	s.tell(&Error{s.contactsPath(), errors.New(why), "to know nobody, end earshot and remove that file and earshot.db; one of them: earshot people forget PEER"})
+	s.tell(&Error{s.contactsPath(), errors.New(why), "to forget one of them: earshot people forget PEER; to forget all, end earshot and remove that file and earshot.db"})
 	return nil
 }
 

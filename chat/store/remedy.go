@@ -35,7 +35,7 @@ func FileRemedy(err error) string {
 		errs   []error
 	}{
 		{"make room on the disk, or use another data directory: --dir", []error{syscall.ENOSPC}},
-		{"have the limit raised of what you may write, or use another data directory: --dir", []error{syscall.EDQUOT, syscall.EFBIG}},
+		{"have your quota or limit of file size raised, or use another data directory: --dir", []error{syscall.EDQUOT, syscall.EFBIG}},
 		{"make the disk writable, or use another data directory: --dir", []error{syscall.EROFS}},
 		{"look after the disk, or use another data directory: --dir", []error{syscall.EIO}},
 		{"name a data directory with a shorter path: --dir", []error{syscall.ENAMETOOLONG}},

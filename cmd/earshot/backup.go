@@ -20,7 +20,7 @@ func backupCommand(p *process) *cli.Command {
 		Usage:     "save everything in one file",
 		ArgsUsage: "FILE",
 		Description: "Writes to FILE all that the data directory has: messages, people, rooms, what waits to be sent,\n" +
-			"config.toml, and your private key. Keep FILE as you would keep a key: who has it can be you.\n" +
+			"config.toml, and your private key. Anyone who reads FILE can act as you.\n" +
 			"earshot may run meanwhile. To get all back: earshot restore FILE",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
@@ -69,7 +69,7 @@ func restoreCommand(p *process) *cli.Command {
 		Name:      "restore",
 		Usage:     "get everything back from a backup",
 		ArgsUsage: "FILE",
-		Description: "Makes of the data directory what it was when earshot backup made FILE. What is there now is set aside\n" +
+		Description: "Brings the data directory back to what it was when earshot backup made FILE. What is there now is set aside\n" +
 			"in it, not deleted. No earshot may run on the directory. Don't use one identity on two machines:\n" +
 			"messages to you would go to either of them.",
 		Flags:  []cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print one JSON object"}},

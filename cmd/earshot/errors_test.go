@@ -50,7 +50,7 @@ func TestExplain(t *testing.T) {
 		{"a long path", fmt.Errorf("%w: %w", app.ErrNoDirectory, syscall.ENAMETOOLONG), 1, "too long", "shorter"},
 		{"a file in the path", fmt.Errorf("%w: %w", app.ErrNoDirectory, syscall.ENOTDIR), 1, "not a directory", "is a file"},
 		{"a link to itself", &chat.IdentityError{Path: "/x/identity", Err: syscall.ELOOP}, 1, "/x/identity", "circle"},
-		{"a quota", &chat.IdentityError{Path: "/x/identity", Err: syscall.EDQUOT}, 1, "/x/identity", "limit raised"},
+		{"a quota", &chat.IdentityError{Path: "/x/identity", Err: syscall.EDQUOT}, 1, "/x/identity", "quota"},
 		{"a failing disk", &chat.IdentityError{Path: "/x/identity", Err: syscall.EIO}, 1, "/x/identity", "look after the disk"},
 		{"standard output", &fs.PathError{Op: "write", Path: os.Stdout.Name(), Err: syscall.ENOSPC}, 1, "standard output: no space left on device", ""},
 		{"standard input", &fs.PathError{Op: "read", Path: os.Stdin.Name(), Err: syscall.EISDIR}, 1, "standard input: is a directory", ""},

@@ -21,7 +21,7 @@ import (
 
 func globalFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "name", EnvVars: []string{"EARSHOT_NAME"}, Usage: "what others see you as; the first is kept, as by: earshot name (default: your login)"},
+		&cli.StringFlag{Name: "name", EnvVars: []string{"EARSHOT_NAME"}, Usage: "what others see you as; the first one is kept, until: earshot name NAME (default: your login)"},
 		&cli.StringFlag{Name: "dir", EnvVars: []string{"EARSHOT_DIR"}, Usage: "where your identity and history are kept", Value: defaultDataDir().path},
 		&cli.UintFlag{Name: "port", EnvVars: []string{"EARSHOT_PORT"}, Usage: "UDP port to be reached at; 0: any", Value: chat.DefaultPort},
 		&cli.StringSliceFlag{Name: "interface", EnvVars: []string{"EARSHOT_INTERFACE"}, Usage: "look for people on this network interface only (repeatable)"},

@@ -37,7 +37,7 @@ func sendCommand(p *process) *cli.Command {
 			"earshot of yours runs then delivers it when they are next seen. Everything that is read from\n" +
 			"standard input, less one newline at its end, is one message: UTF-8 text, whose lines may end as on Windows.\n" +
 			"Said in a room, it goes to everybody who is in it:\n" +
-			"it exits 0 once all have it, and 5 with the list of who hasn't. It is said once nobody new has appeared for a\n" +
+			"it exits 0 once all have it, and 5 with the list of who hasn't. It is sent once no new member has appeared for a\n" +
 			"quarter of a second, after 5 s at the latest, or --wait.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object"},
@@ -266,7 +266,7 @@ func deliver(ctx context.Context, p *process, a *app.App, t chat.Target, text st
 }
 
 // errDeclined reports that the person hasn't taken the message, for the reason in the event.
-var errDeclined = errors.New("the message isn't taken")
+var errDeclined = errors.New("the message was declined")
 
 // tellMeanwhile shows on standard error what somebody says to a process that listens by
 // the way only.

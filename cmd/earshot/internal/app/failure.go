@@ -8,7 +8,7 @@ import (
 // Why says why a message failed.
 func Why(f chat.Failure) string {
 	if f == chat.TooBigForPath {
-		return "it is too long for the network between you, and their earshot takes none in parts"
+		return "it is too long for the network between you, and their earshot is too old to take it in parts"
 	}
 	return "they weren't seen for 7 days"
 }
