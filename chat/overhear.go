@@ -8,7 +8,8 @@ import (
 )
 
 // Overhear takes what another node of ours, with the same Store, has said or heard: an
-// event follows as if it had come here. It returns false while too many events wait.
+// event follows as if it had come here. It returns false while too many events wait,
+// and once the node is closing.
 func (n *Node) Overhear(k Kept) (taken bool) {
 	n.do(func(now time.Time) { taken = n.core.overhear(now, k) })
 	return taken
@@ -35,7 +36,7 @@ func (k *Kept) Event() Event {
 
 func (c *core) overhear(now time.Time, k Kept) bool {
 	switch {
-	case !c.events.room(k.To):
+	case c.closing || !c.events.room(k.To): // after the last event nothing takes another
 		return false
 	case !k.Out && c.refuse(k.To):
 		return true
