@@ -13,3 +13,9 @@ func identify(path string) (fileID, error) {
 	_, err := os.Stat(path)
 	return fileID{}, err
 }
+
+// identifyItself is identify, of a link itself where the path names one.
+func identifyItself(path string) (fileID, error) {
+	_, err := os.Lstat(path)
+	return fileID{}, err
+}

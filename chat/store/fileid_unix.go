@@ -12,10 +12,15 @@ import (
 type fileID struct{ device, inode uint64 }
 
 // identify returns which file a path names.
-func identify(path string) (fileID, error) {
+func identify(path string) (fileID, error) { return identifyBy(unix.Stat, "stat", path) }
+
+// identifyItself is identify, of a link itself where the path names one.
+func identifyItself(path string) (fileID, error) { return identifyBy(unix.Lstat, "lstat", path) }
+
+func identifyBy(call func(string, *unix.Stat_t) error, op, path string) (fileID, error) {
 	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return fileID{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+	if err := call(path, &st); err != nil {
+		return fileID{}, &fs.PathError{Op: op, Path: path, Err: err}
 	}
 	return fileID{uint64(st.Dev), uint64(st.Ino)}, nil //nolint:gosec,unconvert // their types differ from system to system
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
 )
 
 // IdentityFile is the name of the file in the data directory with the private key.
@@ -37,8 +38,14 @@ const (
 func (s *Store) pin() error {
 	f := &s.files
 	var paths []string
-	for _, path := range []string{s.path, s.real + "-wal", s.slot.files[0].Name(), s.slot.files[1].Name(), s.real + "-shm", s.slot.lock.Path()} {
-		id, err := identify(path)
+	// SQLite names the log after the file that a link leads to: a database that becomes a link to
+	// where it was moved has another log.
+	all := []string{s.path, s.real + "-wal", s.slot.files[0].Name(), s.slot.files[1].Name(), s.real + "-shm", s.slot.lock.Path()}
+	if info, err := os.Lstat(s.path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		all[0], all = s.real, append(all, s.path)
+	}
+	for _, path := range all {
+		id, err := identifyItself(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // SQLite may do without
 		}
@@ -69,7 +76,7 @@ func (f *openFiles) goneLately() error {
 // gone returns why one of the first n files isn't the one that is open; nil: all are.
 func (f *openFiles) gone(n int) error {
 	for i, path := range f.paths[:min(n, len(f.paths))] {
-		if id, err := identify(path); err != nil || id != f.ids[i] {
+		if id, err := identifyItself(path); err != nil || id != f.ids[i] {
 			return lostFile(path)
 		}
 	}
@@ -80,6 +87,9 @@ func (f *openFiles) gone(n int) error {
 // more, not even when it is put back: another process may have used what was there
 // meanwhile. The caller has mu.
 func (s *Store) checkFiles() error {
+	if damage := s.damage.Load(); s.lost == nil && damage != nil {
+		s.lost = *damage
+	}
 	if s.lost == nil {
 		s.lost = s.files.gone(len(s.files.paths))
 	}
@@ -97,6 +107,10 @@ func (s *Store) checkContents() error {
 			s.lost = lostFile(s.files.identity)
 		}
 	}
+	if s.logSpoiled() {
+		s.lost = lostFile(s.real + "-wal")
+		return s.lost
+	}
 	switch stamp, err := readStamp(s.file); {
 	case errors.Is(err, io.EOF), err == nil && newer(s.inFile, stamp): // emptied, or an older copy written over it
 		s.lost = lostFile(s.path)
@@ -104,6 +118,52 @@ func (s *Store) checkContents() error {
 		s.inFile = stamp
 	}
 	return s.lost
+}
+
+// logSpoiled reports whether the log was emptied or overwritten by another program: nothing in it
+// verifies, or it is empty though the database file lacks what was in it.
+func (s *Store) logSpoiled() bool {
+	for range 2 { // another process may write the header meanwhile
+		written := s.mark.stamp()
+		var h [walHeader]byte
+		n, err := readHead(s.real+"-wal", h[:])
+		switch {
+		case err != nil:
+			return false // gone tells
+		case n == 0:
+			inFile, err := readStamp(s.file)
+			return err == nil && newer(written, inFile)
+		case n < len(h):
+			continue
+		}
+		if _, ok := readWALHeader(&h); ok {
+			return false
+		}
+	}
+	return true
+}
+
+// readHead reads the beginning of a file, and returns how much there is of it.
+func readHead(path string, b []byte) (n int, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if n, err = io.ReadFull(f, b); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// spoiled has the store take nothing more when an error says that the database is damaged:
+// what others wrote can't be seen any more, and what is written may go to a place that isn't read.
+func (s *Store) spoiled(err error) {
+	lite, is := errors.AsType[*sqlite.Error](err)
+	if is && (lite.Code() == lib.SQLITE_CORRUPT || lite.Code() == lib.SQLITE_NOTADB) {
+		explained := s.explain(err)
+		s.damage.CompareAndSwap(nil, &explained)
+	}
 }
 
 func lostFile(path string) error {

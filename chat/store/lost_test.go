@@ -48,6 +48,22 @@ func TestFilesGone(t *testing.T) {
 			func(t *testing.T, dir string) { check(t, os.Rename(filepath.Join(dir, Log), database(dir)+".moved")) },
 			func(t *testing.T, dir string) { check(t, os.Rename(database(dir)+".moved", filepath.Join(dir, Log))) },
 		},
+		"database moved, and a link to it": {
+			func(t *testing.T, dir string) {
+				check(t, os.Rename(database(dir), database(dir)+".moved"))
+				check(t, os.Symlink(File+".moved", database(dir)))
+			},
+			func(t *testing.T, dir string) { check(t, os.Rename(database(dir)+".moved", database(dir))) },
+		},
+		"log moved, and a link to it": {
+			func(t *testing.T, dir string) {
+				check(t, os.Rename(filepath.Join(dir, Log), database(dir)+".moved"))
+				check(t, os.Symlink(File+".moved", filepath.Join(dir, Log)))
+			},
+			func(t *testing.T, dir string) { check(t, os.Rename(database(dir)+".moved", filepath.Join(dir, Log))) },
+		},
+		"log emptied":     {func(t *testing.T, dir string) { check(t, os.Truncate(filepath.Join(dir, Log), 0)) }, nil},
+		"log overwritten": {func(t *testing.T, dir string) { scribble(t, filepath.Join(dir, Log), 0, walHeader) }, nil},
 		"journal removed": {func(t *testing.T, dir string) { check(t, os.Remove(filepath.Join(dir, "running", "1.a"))) }, nil},
 		"lock removed":    {func(t *testing.T, dir string) { check(t, os.Remove(filepath.Join(dir, "running", "1.lock"))) }, nil},
 		"identity removed": {
@@ -71,7 +87,7 @@ func TestFilesGone(t *testing.T) {
 			must[bool](t)(s.Heard(ana, id(2), "in the journal", now, now))
 			c.lose(t, dir)
 			s.files.looked = time.Time{}
-			if strings.Contains(name, "identity") || strings.Contains(name, "emptied") || strings.Contains(name, "lock") {
+			if strings.Contains(name, "identity") || strings.Contains(name, "emptied") || strings.Contains(name, "overwritten") || strings.Contains(name, "lock") {
 				if s.Err() == nil { // these are looked at once a second
 					t.Error("it isn't noticed")
 				}
@@ -103,6 +119,37 @@ func TestFilesGone(t *testing.T) {
 			}
 			check(t, s.Err())
 		})
+	}
+}
+
+// scribble writes rubbish over a part of a file.
+func scribble(t *testing.T, path string, from, to int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	check(t, err)
+	info, err := f.Stat()
+	check(t, err)
+	_, err = f.WriteAt([]byte(strings.Repeat("rubbish ", int(min(info.Size(), to)-from)/8)), from)
+	check(t, err)
+	check(t, f.Close())
+}
+
+// When what is read shows that the log is damaged, nothing more is taken, and that is said.
+func TestLogScribbled(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	must[bool](t)(s.Heard(ana, id(1), "in the log", now, now))
+	check(t, s.Flush())
+	check(t, s.Err())
+	scribble(t, filepath.Join(dir, Log), walHeader, 1<<40)
+	if _, err := s.Log(Filter{}); err == nil {
+		t.Fatal("it is read")
+	}
+	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("it isn't said: %v", err)
+	}
+	if _, err := s.Heard(ana, id(2), "lost", now, now); err == nil {
+		t.Error("taken")
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -58,10 +59,11 @@ type Store struct {
 
 	mu       sync.Mutex
 	files    openFiles
-	inFile   stamp    // of the database file, as last seen there
-	lost     error    // why nothing is kept any more, until a restart; nil: all is well
-	pending  []record // in the journal, not yet in the database
-	flushing []record // the same, older: their turn has come
+	inFile   stamp                 // of the database file, as last seen there
+	lost     error                 // why nothing is kept any more, until a restart; nil: all is well
+	damage   atomic.Pointer[error] // why the database can't be read; nil: it can
+	pending  []record              // in the journal, not yet in the database
+	flushing []record              // the same, older: their turn has come
 	fresh    map[messageKey]struct{}
 	clear    map[chat.Key]time.Time // when nothing waited for somebody
 	broken   error                  // why the last flush failed; nil: it didn't
@@ -263,6 +265,7 @@ func (s *Store) writing(f func() error) error {
 		}
 		return f()
 	})
+	s.spoiled(err)
 	if s.past { // nobody else waits meanwhile
 		return s.waited(err)
 	}
@@ -273,7 +276,9 @@ func (s *Store) writing(f func() error) error {
 func (s *Store) reading(f func(k *conn) error) error {
 	s.readMu.Lock()
 	defer s.readMu.Unlock()
-	return s.explain(f(s.read))
+	err := f(s.read)
+	s.spoiled(err)
+	return s.explain(err)
 }
 
 // Dir returns the data directory.

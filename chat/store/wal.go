@@ -44,24 +44,15 @@ func readLog(path string) (l logState, err error) {
 	}
 	l.size = info.Size()
 	in := bufio.NewReaderSize(f, 1<<16)
-	var h [32]byte
+	var h [walHeader]byte
 	if _, err := io.ReadFull(in, h[:]); err != nil {
 		return l, short(err)
 	}
-	var order binary.ByteOrder = binary.LittleEndian
-	switch binary.BigEndian.Uint32(h[:]) { // "The magic number is either 0x377f0682 or 0x377f0683"
-	case 0x377f0682:
-	case 0x377f0683:
-		order = binary.BigEndian
-	default:
+	head, ok := readWALHeader(&h)
+	if !ok {
 		return l, nil
 	}
-	page := binary.BigEndian.Uint32(h[8:])
-	s0, s1 := logSum(order, 0, 0, h[:24])
-	if binary.BigEndian.Uint32(h[4:]) != 3007000 || page < 512 || page > 65536 || page&(page-1) != 0 ||
-		s0 != binary.BigEndian.Uint32(h[24:]) || s1 != binary.BigEndian.Uint32(h[28:]) {
-		return l, nil
-	}
+	order, page, s0, s1 := head.order, head.page, head.s0, head.s1
 	l.header = true
 	frame := make([]byte, 24+page)
 	var first, last state // with the transaction that is read
@@ -86,6 +77,32 @@ func readLog(path string) (l logState, err error) {
 			l.committed, l.changed, l.first, l.last = n, changed, first, last
 		}
 	}
+}
+
+// walHeader is how long the header of a log is.
+const walHeader = 32
+
+// walHead is what a log begins with.
+type walHead struct {
+	order  binary.ByteOrder // of the checksums
+	page   uint32           // its size
+	s0, s1 uint32           // the checksum so far
+}
+
+// readWALHeader reads the header of a log; ok is false where it doesn't verify.
+func readWALHeader(h *[walHeader]byte) (head walHead, ok bool) {
+	head.order = binary.LittleEndian
+	switch binary.BigEndian.Uint32(h[:]) { // "The magic number is either 0x377f0682 or 0x377f0683"
+	case 0x377f0682:
+	case 0x377f0683:
+		head.order = binary.BigEndian
+	default:
+		return head, false
+	}
+	head.page = binary.BigEndian.Uint32(h[8:])
+	head.s0, head.s1 = logSum(head.order, 0, 0, h[:24])
+	return head, binary.BigEndian.Uint32(h[4:]) == 3007000 && head.page >= 512 && head.page <= 65536 && head.page&(head.page-1) == 0 &&
+		head.s0 == binary.BigEndian.Uint32(h[24:]) && head.s1 == binary.BigEndian.Uint32(h[28:])
 }
 
 // short takes the end of a file for what it is: nothing more follows.
