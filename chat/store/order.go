@@ -94,7 +94,8 @@ func (s *Store) rooms(name string) (handles []string, err error) {
 	var stale []string
 	err = s.reading(func(k *conn) error {
 		handles, stale = nil, nil
-		return k.each(`SELECT room, stale FROM ranked WHERE room = ?1 OR room GLOB ?1 || '·*'`, []any{name}, func(scan func(...any) error) error {
+		now := time.Now().UnixMilli()
+		return k.each(`SELECT room, stale AND NOT rests BETWEEN ?2 AND ?2 + ?3 FROM ranked WHERE room = ?1 OR room GLOB ?1 || '·*'`, []any{name, now, maxRest.Milliseconds()}, func(scan func(...any) error) error {
 			var handle string
 			var old bool
 			err := scan(&handle, &old)
@@ -117,6 +118,14 @@ func (s *Store) rooms(name string) (handles []string, err error) {
 	})
 	return handles, err
 }
+
+// That a room is ranked anew takes time in proportion to its messages, and whoever is in it can bring that about with
+// each message. So a room rests after it: what comes meanwhile stands where its own names put it.
+const (
+	restedFrom = 10_000                 // messages: fewer take no time
+	restFor    = 500 * time.Microsecond // for each message, which takes a twentieth of that
+	maxRest    = 10 * time.Minute
+)
 
 // placed is a message of a room with its rank.
 type placed struct {
@@ -169,7 +178,11 @@ func (s *Store) rerank(handle string) error {
 			}
 		}
 	}
-	_, err = s.write.exec(`UPDATE ranked SET stale = 0, looped = ?, old = 0 WHERE room = ?`, looped, handle)
+	rests := int64(0)
+	if len(all) >= restedFrom {
+		rests = time.Now().Add(min(time.Duration(len(all))*restFor, maxRest)).UnixMilli()
+	}
+	_, err = s.write.exec(`UPDATE ranked SET stale = 0, looped = ?, old = 0, rests = ? WHERE room = ?`, looped, rests, handle)
 	return err
 }
 

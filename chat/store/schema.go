@@ -196,6 +196,8 @@ CREATE TABLE ranked (
 	old    INTEGER NOT NULL DEFAULT 0  -- the last message that an earlier version kept; 0: they are ranked
 ) WITHOUT ROWID;
 INSERT INTO ranked SELECT room, 1, 0, max(n) FROM messages WHERE room <> '' AND (out = 0 OR peer = -1) GROUP BY room;
+`, `
+ALTER TABLE ranked ADD COLUMN rests INTEGER NOT NULL DEFAULT 0; -- until when it isn't ranked anew, though it is stale
 `}
 
 // migrate brings the schema to the present version. An older earshot that has the
