@@ -204,6 +204,7 @@ type contact struct {
 	undone []int64
 
 	view           store.View
+	readTo         int64      // the number in the store up to which another process has shown the conversation
 	begunElsewhere *string    // a draft that wasn't taken in, since the conversation is shown; nil: none
 	stored         store.View // the same, as it was last read from the store or written there
 	rule           int64

@@ -138,7 +138,7 @@ func (s *Session) heardIn(e chat.Event) {
 	}
 	line := Line{ID: e.ID, From: e.Person.Key, Name: e.As, At: e.Received, Late: e.Late, Mention: room.Mentions(e.Text, s.me.Name)}
 	line.Text, line.Action = text(e.Text)
-	s.take(c, line, line.Mention)
+	s.take(c, line, e.Kept, line.Mention)
 }
 
 // replaced says that the room isn't the one that was turned to, which had the same name.

@@ -82,6 +82,7 @@ func (s *Session) changed(v viewChange) {
 		c.view.Seen = v.Seen
 		c.view.Unread, c.stored = len(v.unread), c.view
 	}
+	c.readTo = max(c.readTo, v.Seen) // its messages may come here only now
 	if c.view.Muted == c.stored.Muted {
 		c.view.Muted = v.Muted
 	}

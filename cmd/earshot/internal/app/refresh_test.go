@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -66,6 +67,53 @@ func TestRefreshTellsAtOnce(t *testing.T) {
 	if !said || d.Me().Name != "Max" || !d.current.barred {
 		t.Errorf("I am %q, told so: %v, and of the block: %v", d.Me().Name, said, d.current.barred)
 	}
+}
+
+// A message that another process has received and shown isn't unread here when the mark comes first.
+func TestReadElsewhereFirst(t *testing.T) {
+	d := newDesk(t)
+	d.answers[ana.Key] = ana
+	withAna := Conv{Key: ana.Key}
+	d.sees(ana, discovery.Up)
+	d.hears(ana, "hello")
+	if err := d.store.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	o := d.beside()
+	for _, s := range []*store.Store{d.store, o.store} {
+		if _, err := s.News(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range byte(3) {
+		if _, err := o.store.Heard(ana, chat.MessageID{40 + i}, "more", d.now, d.now); err != nil {
+			t.Fatal(err)
+		}
+		if i == 1 {
+			if err := errors.Join(o.store.Flush(), o.store.SetSeen(ana.Key, "", number(t, o, 41))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := o.store.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	before := d.rowOf(withAna).Unread
+	d.Refresh(d.now)
+	d.work()
+	d.overhears(o.store)
+	if got := d.rowOf(withAna).Unread; got != 1 {
+		t.Errorf("%d are unread, %d before", got, before)
+	}
+}
+
+func number(t *testing.T, d *desk, id byte) int64 {
+	t.Helper()
+	n, err := d.store.Number(ana.Key, false, chat.MessageID{id})
+	if err != nil || n == 0 {
+		t.Fatalf("number %d, %v", n, err)
+	}
+	return n
 }
 
 // What one process mutes, reads or begins, another takes in, and doesn't take back.

@@ -257,15 +257,17 @@ func (s *Session) heard(c *contact, e chat.Event, now time.Time) {
 	c.typingUntil = time.Time{}
 	line := Line{ID: e.ID, From: c.conv.Key, Name: e.As, At: e.Received}
 	line.Text, line.Action = text(e.Text)
-	s.take(c, line, true)
+	s.take(c, line, e.Kept, true)
 }
 
-// take puts what somebody else said at the end of a conversation; loud: it is worth a sign.
-func (s *Session) take(c *contact, line Line, loud bool) {
+// take puts a message of another at the end of a conversation. kept is its number in the store, where
+// another process has received it; loud: it is worth a sign.
+func (s *Session) take(c *contact, line Line, kept int64, loud bool) {
 	n := s.add(c, line)
+	read := kept != 0 && kept <= c.readTo
 	if c == s.current && s.attended {
 		s.seen(c)
-	} else {
+	} else if !read {
 		if c.view.Unread == 0 {
 			c.rule = n
 		}
@@ -274,7 +276,7 @@ func (s *Session) take(c *contact, line Line, loud bool) {
 			c.mentions++
 		}
 	}
-	s.news[len(s.news)-1].Notify = loud && !c.view.Muted && !s.settings.Notify.Quiet.contain(s.now)
+	s.news[len(s.news)-1].Notify = loud && !read && !c.view.Muted && !s.settings.Notify.Quiet.contain(s.now)
 }
 
 // meet notes that the first word has passed with somebody.
