@@ -153,6 +153,32 @@ func TestLogScribbled(t *testing.T) {
 	}
 }
 
+// A database that was moved, and is linked to, leaves its log behind: that is said, and the log kept.
+func TestLogBesideLink(t *testing.T) {
+	if os.PathSeparator == '\\' {
+		t.Skip("links take rights here")
+	}
+	dir := t.TempDir()
+	s := open(t, dir)
+	must[bool](t)(s.Heard(ana, id(1), "in the log", now, now))
+	check(t, s.Flush())
+	dir = asKilled(t, dir)
+	check(t, os.Rename(filepath.Join(dir, File), filepath.Join(dir, "moved")))
+	check(t, os.Symlink("moved", filepath.Join(dir, File)))
+	s = open(t, dir)
+	told := s.Damaged()
+	if len(told) == 0 || !strings.Contains(told[0].Path, Log+".set-aside-") {
+		t.Fatalf("told of %v", told)
+	}
+	check(t, s.Close())
+	check(t, os.Remove(filepath.Join(dir, File)))
+	check(t, os.Rename(filepath.Join(dir, "moved"), filepath.Join(dir, File)))
+	check(t, os.Rename(told[0].Path, filepath.Join(dir, Log)))
+	if got := texts(must[[]Message](t)(open(t, dir).Log(Filter{}))); !slices.Equal(got, []string{"in the log"}) {
+		t.Errorf("put back: %q", got)
+	}
+}
+
 // Another database that takes the place of a lost one keeps its log when the process that
 // lost its own ends, and none is made beside one that runs.
 func TestGoneBesideAnother(t *testing.T) {

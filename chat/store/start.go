@@ -278,6 +278,9 @@ func (s *Store) unlogged(others []Process) (unclean bool, err error) {
 		}
 		return false, nil
 	}
+	if err := s.besideLink(); err != nil {
+		return false, err
+	}
 	path := s.real + "-wal"
 	l, err := readLog(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -301,6 +304,20 @@ func (s *Store) unlogged(others []Process) (unclean bool, err error) {
 			"to use it, end earshot and put back the database that was there beside it")
 	}
 	return true, nil
+}
+
+// besideLink sets aside a log beside a link to the database: it is from before the database was
+// moved, and SQLite reads the one where the link leads.
+func (s *Store) besideLink() error {
+	if info, err := os.Lstat(s.path); err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return nil
+	}
+	log := s.path + "-wal"
+	if info, err := os.Lstat(log); err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return nil
+	}
+	return s.putAside(log, "the database was moved away from beside it, so what it holds isn't in the history",
+		"to use it, end earshot and put the database back in the place of the link, and this beside it as earshot.db-wal")
 }
 
 // compare tells of what was written last and isn't there any more.
