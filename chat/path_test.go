@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -224,4 +225,44 @@ func TestDatagramsShrinkWithThePath(t *testing.T) {
 		t.Error("the least size is that of a hello")
 	}
 	w.check()
+}
+
+// A false address gets no more than it may while the size of the path is searched for, and what goes there in vain
+// doesn't lead to a smaller size once the peer is heard from its own address again.
+func TestProbesOfFalseAddress(t *testing.T) {
+	w := newWorld(t, 1)
+	a, b := w.node("ana"), w.node("bob")
+	w.announce(a)
+	w.announce(b)
+	a.carries(b, 1000)
+	a.say(b, strings.Repeat("x", session.MaxText))
+	if !w.await(8*time.Second, w.settled) || a.only().session.PathSize() != 1000 {
+		t.Fatalf("delivered: %v", w.settled())
+	}
+	elsewhere := netip.MustParseAddrPort("203.0.113.9:9")
+	aimed, out := 0, a.core.out
+	a.core.out = func(d []byte, to netip.AddrPort) {
+		if to == elsewhere {
+			aimed += len(d)
+			return
+		}
+		out(d, to)
+	}
+	var scratch session.Scratch
+	b.only().session.Ping()
+	stolen := bytes.Clone(b.only().session.Next(w.now, &scratch, wire.MaxDatagram))
+	size := len(stolen)
+	a.core.receive(w.now, elsewhere, stolen)
+	a.say(b, strings.Repeat("y", session.MaxText))
+	w.run(2 * time.Second)
+	if aimed > uncheckedFactor*size {
+		t.Errorf("%d bytes to a false address for %d", aimed, size)
+	}
+	b.say(a, "here")
+	if !w.await(10*time.Second, w.settled) {
+		t.Error("never delivered")
+	}
+	if n := a.core.people[b.id.Key()].best().session.PathSize(); n != 1000 {
+		t.Errorf("the path has a size of %d", n)
+	}
 }
