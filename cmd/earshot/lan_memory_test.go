@@ -272,12 +272,15 @@ func lanVerified(t *testing.T) {
 	listening(ana)
 	watch.expect(`\+ ana✔  `)
 
-	// With the name the mark goes.
+	// The mark stays, whatever the name is: of one process, or from now on.
 	renamed := *ana
 	renamed.name = "anna"
 	renamed.run("send", "bob", "renamed").exits(0)
-	ears.expect(" anna: renamed$")
-	if people := bob.run("people").exits(0).stdout; strings.Contains(people, "✔") || strings.Contains(people, "verified") {
+	ears.expect(` ana✔ \(anna\): renamed$`)
+	renamed.run("name", "anna").exits(0)
+	renamed.run("send", "bob", "again").exits(0)
+	ears.expectNote("ana✔ is now called anna")
+	if people := bob.run("people").exits(0).stdout; !regexp.MustCompile(`(?m)^ana✔ .* anna +verified$`).MatchString(people) {
 		t.Errorf("people:\n%s", people)
 	}
 }
