@@ -324,3 +324,6 @@ func (d *dial) judge(time.Time) {
 		d.end(Person{}, d.mismatch)
 	}
 }
+
+// backoff is how long to wait for an answer to a handshake message after so many tries.
+func backoff(tries uint) time.Duration { return min(helloFirst<<min(tries, 16), helloMax) }

@@ -392,9 +392,6 @@ func (l *link) fire(now time.Time) {
 	l.flush(now)
 }
 
-// backoff is how long to wait for an answer to a handshake message after so many tries.
-func backoff(tries uint) time.Duration { return min(helloFirst<<min(tries, 16), helloMax) }
-
 // giveUp forgets the link, for want of an answer. If the owner was told of it, the next
 // session with the same node is no news.
 func (l *link) giveUp(now time.Time) {
