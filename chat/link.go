@@ -78,7 +78,6 @@ func (c *core) establish(now time.Time, addr netip.AddrPort, s *session.Session,
 	}
 	c.links[s.Local()] = l
 	c.remotes[s.Remote()] = append(c.remotes[s.Remote()], l)
-
 	known := p.released == l.instance || slices.ContainsFunc(p.links, func(o *link) bool { return !o.retired && o.instance == l.instance })
 	if p.Name == "" {
 		p.Name = intro.Name
