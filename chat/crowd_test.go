@@ -132,3 +132,36 @@ func TestSaidToPartOfACrowd(t *testing.T) {
 		}
 	}
 }
+
+// What is said in a room goes to the node of a member that stays, although a session with one that only passes
+// is there first, is heard all the time, and doesn't end.
+func TestPassingNodeIsInNobodysWay(t *testing.T) {
+	for _, lost := range []time.Duration{0, 400 * time.Millisecond} { // of what goes to the node that stays
+		w := newWorld(t, 1)
+		a, b := w.inRooms("ana", lobby), w.inRooms("bob", lobby)
+		passing := w.sibling(b, lobby)
+		passing.core.rooms.passing = true
+		passing.seen[a.id.Key()] = a.at()
+		passing.core.person(a.id.Key()).seen(w.now)
+		passing.core.person(a.id.Key()).hint(w.now, a.at())
+		passing.tells(lobby, "in passing")
+		w.run(time.Second)
+		expectList(t, "ana hears", a.heardIn(lobby), "in passing")
+
+		way := [2]netip.Addr{a.addr.Addr(), b.addr.Addr()}
+		w.cut[way] = lost > 0
+		a.seen[b.id.Key()] = b.at()
+		a.core.person(b.id.Key()).seen(w.now)
+		a.core.person(b.id.Key()).hint(w.now, b.at())
+		id, to := a.tells(lobby, "hello")
+		expectList(t, "said to", to, "bob")
+		for range 20 { // what ana hears meanwhile
+			w.run(lost / 20)
+			passing.tells(lobby, "more")
+		}
+		delete(w.cut, way)
+		if !w.await(2*time.Second, func() bool { return len(a.core.rooms.said.of(id).missing) == 0 }) {
+			t.Errorf("after %v: bob doesn't have it while another node of his is passing", lost)
+		}
+	}
+}

@@ -29,6 +29,7 @@ type dial struct {
 	strayed  time.Time      // when one first did
 	verdict  timer
 	renewal  bool // the session it replaces works: it is only old
+	rooms    bool // a node is looked for that isn't passing
 	timer    timer
 	patience time.Duration // until the owner is told that nobody answers
 	knock    timer

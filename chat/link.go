@@ -155,9 +155,6 @@ func (l *link) await(waiters []*waiter) {
 	}
 }
 
-// lasts reports whether a node is at the other end that is no passing one, as far as it has told.
-func (l *link) lasts() bool { return l.told != nil && !l.told.passing }
-
 // overdue reports whether an answer has been due for d.
 func (l *link) overdue(now time.Time, d time.Duration) bool {
 	since := l.session.WaitingSince()

@@ -67,9 +67,41 @@ func (c *core) wantsCompany(now time.Time) bool {
 
 // call opens a session with somebody, unless there is one.
 func (c *core) call(now time.Time, key Key) {
-	if p := c.people[key]; p != nil && p.word() == nil && !c.refuse(key) {
+	p := c.people[key]
+	if p == nil || p.word() != nil || c.refuse(key) {
+		return
+	}
+	if p.dial != nil {
+		p.dial.retarget(now, p.addrs())
+	} else {
 		p.redial(now)
 	}
+	if p.dial != nil {
+		p.dial.rooms = true
+	}
+}
+
+// seek looks for another node of the person where what is to be said or told in rooms can't go to those
+// that are in session with us, which are passing.
+func (p *person) seek(now time.Time) {
+	c := p.core
+	asked := len(c.rooms.surveys) > 0 && p.visible && !p.spoken
+	if asked || len(p.parked) > 0 {
+		c.meet(now, p, true)
+	} else if p.visible && !c.rooms.passing {
+		c.meet(now, p, false)
+	}
+}
+
+// lasts reports whether a node is at the other end that is no passing one, as far as it has told.
+func (l *link) lasts() bool { return l.told != nil && !l.told.passing }
+
+// passes reports whether the session is with a node that has told that it is only passing.
+func (l *link) passes() bool { return !l.retired && !l.doubted && l.told != nil && l.told.passing }
+
+// passes reports whether all nodes in session with us are only passing.
+func (p *person) passes() bool {
+	return !slices.ContainsFunc(p.links, func(l *link) bool { return !l.retired && !l.passes() })
 }
 
 // seen follows that discovery sees the person, and not since before.

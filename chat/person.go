@@ -204,6 +204,14 @@ func (p *person) addrs() []netip.AddrPort {
 			all = append(all, a)
 		}
 	}
+	if p.word() == nil { // another hello to a passing node would only renew the session with it
+		stay := slices.DeleteFunc(slices.Clone(all), func(a netip.AddrPort) bool {
+			return slices.ContainsFunc(p.links, func(l *link) bool { return l.addr == a && l.passes() })
+		})
+		if len(stay) > 0 {
+			all = stay
+		}
+	}
 	return all[:min(len(all), maxDialAddrs)]
 }
 
@@ -246,9 +254,10 @@ func (p *person) redial(now time.Time) {
 	}
 }
 
-// found makes an end of looking for the person, with whom there is a session that works.
+// found makes an end of looking for the person, with whom there is a session that works. For the sake of rooms
+// one with a node that is only passing is none.
 func (p *person) found() {
-	if d := p.dial; d != nil && !d.renewal {
+	if d := p.dial; d != nil && !d.renewal && (!d.rooms || !p.passes()) {
 		d.end(p.Person, nil)
 	}
 }

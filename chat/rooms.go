@@ -278,6 +278,9 @@ func (l *link) news(now time.Time) {
 		p.returned(now)
 	}
 	p.unpark(now)
+	if l.told.passing {
+		p.seek(now)
+	}
 	c.surveyed()
 }
 
