@@ -188,7 +188,7 @@ func (o *Order[T]) Recall(now time.Time, r Ref, clock uint64, parents, earlier [
 // saidAt returns when a message with that clock was said, as far as is known: how long to wait for its parents
 // depends on it. What is older than late join gives comes from a clock that is wrong, or has waited.
 func (o *Order[T]) saidAt(now time.Time, clock uint64) uint64 {
-	if clock > o.ms(now.Add(skew)) || clock < o.ms(now.Add(-Recent)) {
+	if clock < firstClock || clock > o.ms(now.Add(skew)) || clock < o.ms(now.Add(-Recent)) {
 		return o.ms(now)
 	}
 	return clock

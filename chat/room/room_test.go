@@ -187,6 +187,18 @@ func TestPatience(t *testing.T) {
 	k.expect("abhpcdeq")
 }
 
+// Where both clocks show 1970 nothing tells when the answer was said: its question is waited for.
+func TestPatienceWithoutClocks(t *testing.T) {
+	k := newTalk(t)
+	k.now = time.UnixMilli(1000)
+	k.away[Author{'q'}] = Absent
+	k.take(k.Add(k.now, Message[string]{Ref: ref("a"), Clock: 900, Parents: []Ref{ref("q")}, Body: "a"}, func(Author) Patience { return Absent }))
+	k.passes(holdFor - time.Millisecond)
+	k.expect("")
+	k.take(k.Add(k.now, Message[string]{Ref: ref("q"), Clock: 800, Body: "q"}, nil))
+	k.expect("qa")
+}
+
 // What is given up on doesn't overtake a parent that is here and waits itself.
 func TestForcedInOrder(t *testing.T) {
 	k := newTalk(t)
