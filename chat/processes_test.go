@@ -152,7 +152,7 @@ func (nb *neighbourhood) pass(d time.Duration, ok func() bool) bool {
 }
 
 // TestSimulationOfProcesses lets people talk in rooms and with each other who have several processes, each in
-// other rooms, which are killed, stopped, ended and started at random.
+// other rooms, which are killed, stopped, ended and started at random, while clocks are set.
 func TestSimulationOfProcesses(t *testing.T) {
 	everySeed(t, *processSeeds, func(t *testing.T, seed uint64, story *strings.Builder) {
 		w := newWorld(t, seed)
@@ -196,6 +196,9 @@ func (w *world) processes(f faults) {
 		w.announce(n)
 	}
 	never := func() bool { return false }
+	for _, h := range nb.all {
+		nb.clock(h)
+	}
 	nb.pass(2*time.Second, never)
 	for range 60 {
 		if all := nb.running(); len(all) > 0 {
@@ -253,6 +256,19 @@ func (nb *neighbourhood) talks(n *simNode) {
 	n.drain()
 }
 
+// clock sets the clock of a person's machine.
+func (nb *neighbourhood) clock(h *household) {
+	off := nb.wrong()
+	nb.tell("the clock of %s is off by %v", h.processes[0].name, off)
+	for _, n := range h.processes {
+		if n.closed || n.stopped() {
+			n.off = off
+		} else {
+			n.sets(off)
+		}
+	}
+}
+
 // trouble lets something happen to a process.
 func (nb *neighbourhood) trouble() {
 	w, r := nb.world, nb.rng
@@ -275,6 +291,8 @@ func (nb *neighbourhood) trouble() {
 		n.drain()
 		n.closed = true
 		n.disk.disown()
+	case what == 4:
+		nb.clock(h)
 	case what == 3:
 		n.suspend(time.Duration(r.Int64N(int64(10 * time.Second))))
 	}
