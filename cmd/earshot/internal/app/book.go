@@ -142,10 +142,14 @@ func (b *Book) find(q Query, may func(store.Person) bool) (store.Person, error) 
 	found, err := Match(q, peers, false)
 	if err != nil {
 		if none, ok := errors.AsType[*NotFoundError](err); ok {
-			if p, ok := b.announced(q.Arg); ok {
-				return p, nil
+			switch all := b.announced(q.Arg); len(all) {
+			case 0:
+				return store.Person{}, &UnknownError{q.Arg, none.Near}
+			case 1:
+				return all[0], nil
+			default:
+				return store.Person{}, anyOf(q.Arg, all)
 			}
-			return store.Person{}, &UnknownError{q.Arg, none.Near}
 		}
 		return store.Person{}, err
 	}
@@ -157,21 +161,26 @@ func (b *Book) find(q Query, may func(store.Person) bool) (store.Person, error) 
 	return p, nil
 }
 
-// announced returns the one person known otherwise who calls themselves so, or was known so before
+// announced returns the contacts known otherwise who call themselves so, or were known so before
 // they had a petname.
-func (b *Book) announced(name string) (found store.Person, ok bool) {
+func (b *Book) announced(name string) (all []store.Person) {
 	fold := clean.Fold(name)
 	for _, p := range b.People() {
 		shown := cmp.Or(p.Petname, p.Label)
-		if clean.Fold(shown) == fold || clean.Fold(p.Name) != fold && clean.Fold(p.Label) != fold {
-			continue
+		if clean.Fold(shown) != fold && (clean.Fold(p.Name) == fold || clean.Fold(p.Label) == fold) {
+			all = append(all, p)
 		}
-		if ok {
-			return store.Person{}, false
-		}
-		found, ok = p, true
 	}
-	return found, ok
+	return all
+}
+
+// anyOf reports that arg may mean any of these contacts.
+func anyOf(arg string, all []store.Person) *AmbiguousError {
+	err := &AmbiguousError{Arg: arg}
+	for _, p := range all {
+		err.Candidates = append(err.Candidates, longLabel(discovery.Peer{ID: p.Key.String(), Name: cmp.Or(p.Petname, p.Label)}))
+	}
+	return err
 }
 
 // UnknownError reports that nobody known is called Arg.

@@ -177,6 +177,10 @@ func TestLabels(t *testing.T) {
 	if got := pick("root", discovery.Peer{ID: key(t, "dddddd"), Name: "root"}); got != "any of root·dddddd bob·bbbbbb" {
 		t.Errorf("with another root about, root is %q", got)
 	}
+	read(s.Renamed(chat.Person{Key: ana.Key, Name: "root"}, false))
+	if got := pick("root"); got != "any of bob·bbbbbb ana·aaaaaa" && got != "any of ana·aaaaaa bob·bbbbbb" {
+		t.Errorf("with two contacts who announce it, root is %q", got)
+	}
 	know("ffffff", "root") // known by that name, who is meant
 	if got := pick("root", discovery.Peer{ID: key(t, "ffffff"), Name: "root"}); got != "ffffff" {
 		t.Errorf("with somebody known as root, root is %q", got)

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"earshot/chat"
+	"earshot/chat/store"
 	"earshot/cmd/earshot/internal/clean"
 	"earshot/discovery"
 )
@@ -113,7 +113,11 @@ func (b *Book) Match(q Query, peers []discovery.Peer, prefix bool) (discovery.Pe
 	}
 	peer, err := Match(q, peers, prefix)
 	if _, absent := errors.AsType[*NotFoundError](err); absent {
-		if known, unknown := b.Find(q); unknown == nil {
+		known, unknown := b.Find(q)
+		if vague, several := errors.AsType[*AmbiguousError](unknown); several {
+			return peer, vague
+		}
+		if unknown == nil {
 			if known.Blocked {
 				return peer, chat.ErrRefused
 			}
@@ -129,10 +133,12 @@ func (b *Book) Match(q Query, peers []discovery.Peer, prefix bool) (discovery.Pe
 	if bad == nil {
 		err = b.guard(q, key)
 	}
-	if other, is := b.announced(q.Arg); is && err == nil && other.Key != key {
-		if _, known := b.Get(key); !known || bad != nil { // both may be meant
-			own := discovery.Peer{ID: other.Key.String(), Name: cmp.Or(other.Petname, other.Label)}
-			err = &AmbiguousError{q.Arg, []string{longLabel(peer), longLabel(own)}}
+	others := slices.DeleteFunc(b.announced(q.Arg), func(p store.Person) bool { return bad == nil && p.Key == key })
+	if len(others) > 0 && err == nil {
+		if _, known := b.Get(key); !known || bad != nil { // each may be meant
+			vague := anyOf(q.Arg, others)
+			vague.Candidates = slices.Insert(vague.Candidates, 0, longLabel(peer))
+			err = vague
 		}
 	}
 	return peer, err
