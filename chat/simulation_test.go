@@ -236,7 +236,7 @@ func (w *world) trouble(from, to *simNode) {
 			from.doom = 1 + r.IntN(20)
 		}
 	case 6: // the clock jumps, as when a laptop sleeps
-		w.now = w.now.Add(time.Duration(r.Int64N(int64(time.Hour))))
+		w.moves(w.now.Add(time.Duration(r.Int64N(int64(time.Hour)))))
 	case 8: // the path carries less, or more again
 		w.most[[2]netip.Addr{from.addr.Addr(), to.addr.Addr()}] = r.IntN(2) * (wire.HelloSize + r.IntN(wire.MaxDatagram-wire.HelloSize))
 	case 7: // everything on its way comes again, later

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"earshot/chat/wire"
@@ -24,6 +25,7 @@ type world struct {
 	t       reporter
 	rng     *rand.Rand
 	now     time.Time
+	up      atomic.Int64 // the time since simBegin, for those who ask at any time
 	queue   flights
 	nodes   []*simNode
 	loss    float64
@@ -360,7 +362,7 @@ func (w *world) step(until time.Time) bool {
 	}
 	if len(w.queue) > 0 && w.queue[0].at.Before(next) {
 		f := heap.Pop(&w.queue).(flight)
-		w.now = later(w.now, f.at)
+		w.moves(later(w.now, f.at))
 		for _, n := range w.nodes {
 			if n.addr == f.to && !n.closed && !n.holds(f) {
 				n.gets(f.from, f.b)
@@ -369,10 +371,10 @@ func (w *world) step(until time.Time) bool {
 		return true
 	}
 	if due == nil {
-		w.now = until
+		w.moves(until)
 		return false
 	}
-	w.now = later(w.now, next)
+	w.moves(later(w.now, next))
 	if due.closed {
 		due.back = time.Time{}
 		w.tell("%s restarts", due.name)
@@ -562,8 +564,16 @@ func (d *disk) agree(what string, got, want any, err error) {
 }
 
 // clock is that of a node: how long it has been up, and what it shows.
+// A store asks for it at any time.
 func (n *simNode) clock() (time.Duration, time.Time) {
-	return n.w.now.Sub(simBegin), n.w.now.Add(n.off)
+	up := time.Duration(n.w.up.Load())
+	return up, simBegin.Add(up + n.off)
+}
+
+// moves lets it be later.
+func (w *world) moves(to time.Time) {
+	w.now = to
+	w.up.Store(int64(to.Sub(simBegin)))
 }
 
 // sets sets the clock of a node.
