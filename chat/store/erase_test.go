@@ -101,6 +101,7 @@ func converse(t testing.TB, s *Store, count int) (secrets int) {
 
 // What is deleted is in none of the files, however the pages of the database were rearranged.
 func TestDeletedLeavesNothing(t *testing.T) {
+	tooSlow(t)
 	for name, prepare := range map[string]func(testing.TB, string){"new": func(testing.TB, string) {}, "older": ungiving} {
 		for _, beside := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, beside another process %v", name, beside), func(t *testing.T) {
