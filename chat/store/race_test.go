@@ -4,6 +4,9 @@ package store
 
 import "testing"
 
+// raced says that the race detector runs, under which SQLite is slower by far.
+const raced = true
+
 // tooSlow skips a test of a single goroutine that takes minutes under the race detector, as SQLite does there.
 func tooSlow(t *testing.T) {
 	t.Helper()
