@@ -163,7 +163,6 @@ func furnish(t *testing.T, l *lan, older string) *host {
 		t.Fatal(err)
 	}
 	dave.run("send", "ana", "only in the journal").exits(0)
-	here.event("message", said("only in the journal"))
 	s.tmux("kill-server")
 	here.kill()
 	if _, err := db.Exec(`ROLLBACK`); err != nil {
