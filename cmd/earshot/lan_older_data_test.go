@@ -5,7 +5,6 @@ package main_test
 import (
 	"archive/zip"
 	"database/sql"
-	"earshot/chat/store"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"earshot/chat/store"
 
 	_ "modernc.org/sqlite"
 )
