@@ -182,24 +182,20 @@ func (s *Store) orphans() error {
 
 // holders returns the slots of the processes that have something for themselves.
 func (s *Store) holders() (all []int, err error) {
+	upTo := s.writes.upTo()
 	err = s.reading(func(k *conn) error {
-		var version int64
-		if err := k.get("PRAGMA data_version", nil, &version); err != nil {
-			return err
-		}
-		if s.held != nil && s.heldAt == version { // nobody has written since
-			all = s.held
+		if s.known.atHeld == upTo {
+			all = s.known.holders
 			return nil
 		}
-		all = []int{}
 		err := k.eachAgain(`SELECT DISTINCT owner FROM messages WHERE status = 0 AND owner <> 0 UNION SELECT slot FROM visits UNION SELECT slot FROM callings`, nil, func(scan func(...any) error) error {
 			var n int
 			err := scan(&n)
 			all = append(all, n)
 			return err
 		})
-		if s.held, s.heldAt = all, version; err != nil {
-			s.held = nil
+		if err == nil {
+			s.known.holders, s.known.atHeld = all, upTo
 		}
 		return err
 	})

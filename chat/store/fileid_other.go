@@ -8,6 +8,10 @@ import "os"
 // it is enough that there is one.
 type fileID struct{ device, inode uint64 }
 
+// timesTell says that a write to a file shows in its time at once, also while it is open: on
+// Windows it needn't before the file is closed.
+const timesTell = false
+
 // identify returns which file a path names.
 func identify(path string) (fileID, error) {
 	_, err := os.Stat(path)

@@ -101,6 +101,10 @@ func (s *Store) checkContents() error {
 	if s.checkFiles() != nil || s.closed || s.files.paths == nil {
 		return s.lost
 	}
+	upTo := s.writes.upTo()
+	if upTo == s.sound {
+		return nil
+	}
 	if s.files.identity != "" { // another program may write the same anew
 		b, err := os.ReadFile(s.files.identity)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && sha256.Sum256(b) != s.files.key {
@@ -116,6 +120,9 @@ func (s *Store) checkContents() error {
 		s.lost = lostFile(s.path)
 	case err == nil:
 		s.inFile = stamp
+	}
+	if s.lost == nil {
+		s.sound = upTo
 	}
 	return s.lost
 }

@@ -70,6 +70,7 @@ func (s *Store) open() error {
 	if s.read, err = connect(s.path); err != nil {
 		return err
 	}
+	s.writes = newWrites(s.path, s.real+"-wal", filepath.Join(s.Dir(), IdentityFile))
 	if s.slot, err = takeSlot(s.running()); err != nil {
 		return err
 	}

@@ -59,6 +59,8 @@ type Store struct {
 
 	mu       sync.Mutex
 	files    openFiles
+	writes   *writes               // of all processes, to the files whose contents are looked at
+	sound    uint64                // of writes, when the contents were right
 	inFile   stamp                 // of the database file, as last seen there
 	lost     error                 // why nothing is kept any more, until a restart; nil: all is well
 	damage   atomic.Pointer[error] // why the database can't be read; nil: it can
@@ -76,10 +78,13 @@ type Store struct {
 	pulses pulses // of the others
 	life   life
 
-	readMu sync.Mutex // guards read, held and heldAt
+	readMu sync.Mutex // guards what follows
 	read   *conn
-	held   []int // as holders returned them, when the version was heldAt
-	heldAt int64
+	known  struct { // what Version and holders returned, and of writes, when they did
+		version           int64
+		holders           []int
+		atVersion, atHeld uint64
+	}
 
 	elapsedMu sync.Mutex // guards the next two; taken last
 	clock     Clock
@@ -286,6 +291,16 @@ func (s *Store) Dir() string { return filepath.Dir(s.path) }
 
 // Version returns a number that changes whenever another process has written.
 func (s *Store) Version() (v int64, err error) {
-	err = s.reading(func(k *conn) error { return k.get("PRAGMA data_version", nil, &v) })
-	return v, err
+	upTo := s.writes.upTo()
+	err = s.reading(func(k *conn) error {
+		if s.known.atVersion == upTo {
+			return nil
+		}
+		err := k.get("PRAGMA data_version", nil, &s.known.version)
+		if err == nil {
+			s.known.atVersion = upTo
+		}
+		return err
+	})
+	return s.known.version, err
 }
