@@ -303,7 +303,7 @@ func (p *Presence) flush() {
 // poll looks at the interfaces now and then. If the machine slept, everything
 // is joined anew.
 func (p *Presence) poll() {
-	for last := time.Now(); p.sleep(pollInterval); {
+	for last := time.Now(); p.sleep(last.Truncate(pollInterval).Add(pollInterval).Sub(last)); { // with what else is done every second
 		now := time.Now()
 		rejoin := slept(last, now)
 		last = now

@@ -11,8 +11,8 @@ import (
 // Tick does what is due, and returns when to be called again.
 func (s *Session) Tick(now time.Time) (next time.Time) {
 	s.now = now
-	next = now.Add(glanceEvery)
-	if now.Sub(s.looked) >= glanceEvery {
+	next = now.Truncate(glanceEvery).Add(glanceEvery) // with what else is done every second
+	if now.Sub(s.looked) >= glanceEvery*9/10 {
 		s.looked = now
 		s.look()
 	}
