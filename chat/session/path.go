@@ -18,7 +18,7 @@ const (
 	missedTimeouts = 2 // lost datagrams in a row that make the path suspect, when a timeout found the last
 	missedPassed   = 3 // the same, when later datagrams arrived
 	shrinkRounds   = 2 // rounds in which only smaller probes arrive, until the size goes down
-	vainRounds     = 6 // rounds after which a search without a result ends
+	vainRounds     = 6 // rounds in a row without an answer, after which a search turns round
 	certainRounds  = 10
 	certainFor     = 10 * time.Second // how long the result of so many rounds holds
 	raiseMax       = time.Minute      // between two rounds that look whether the path carries more again
@@ -45,6 +45,7 @@ type search struct {
 	before    uint64
 	heard     int       // rounds in which only a probe within the size arrived
 	counted   bool      // this round is among them
+	vain      int       // rounds in a row in which no probe arrived
 	best      int       // largest size that arrived while shrinking
 	probes    []int     // sizes still to be sent in this round
 	next      time.Time // when the next round is due
@@ -129,6 +130,7 @@ func (p *path) passes(token uint64) {
 	if !s.counted {
 		s.counted = true
 		s.heard++
+		s.vain = 0
 	}
 }
 
@@ -140,15 +142,17 @@ func (p *path) due(now time.Time, interval time.Duration, traffic bool) (shrunk 
 		return false
 	}
 	switch {
-	case !s.shrinking:
-	case s.heard >= shrinkRounds:
+	case s.shrinking && s.heard >= shrinkRounds:
 		shrunk = true
 		p.hold(s.best)
-	case p.round-s.before >= vainRounds: // nothing arrives, of whatever size
+	case s.vain < vainRounds:
+	case s.shrinking: // nothing arrives, of whatever size
 		p.hold(p.size)
 		if p.search == nil {
 			return false
 		}
+	default: // the path carries less than it did: what is sent may all be larger, so only this tells
+		*s = search{shrinking: true, before: s.before, probes: s.probes[:0]}
 	}
 	interval = min(max(interval, minRound), maxRound)
 	if s.heard >= certainRounds {
@@ -159,6 +163,7 @@ func (p *path) due(now time.Time, interval time.Duration, traffic bool) (shrunk 
 	}
 	p.round++
 	s.counted, s.next = false, now.Add(interval)
+	s.vain++
 	for _, size := range sizes {
 		asked := size > p.size
 		if s.shrinking {

@@ -233,6 +233,33 @@ func TestStuckWithoutParts(t *testing.T) {
 	expect(t, "stuck", a.Stuck(*u.clock), false)
 }
 
+// A path may come to carry even less while all that is sent is larger than what it is taken to carry, so that
+// only lost probes tell; or may have carried more when its size was handed to this session.
+func TestPathShrinksAgain(t *testing.T) {
+	for _, inherited := range []bool{true, false} {
+		for _, most := range []int{767, 548, 400, leastSize} {
+			u := newWireUp(t, 1)
+			a := u.ends[0]
+			if inherited {
+				a.StartPath(*u.clock, 768)
+				a.says(strings.Repeat("x", 5000), "after")
+			} else {
+				u.most[0] = 800
+				a.says(strings.Repeat("x", 5000), "after")
+				u.run(10*time.Second, func() bool { return a.PathSize() == 768 })
+			}
+			u.most[0] = most
+			began := *u.clock
+			if !u.run(10*time.Second, func() bool { return a.Stuck(*u.clock) && a.PathSize() == fits(most) }) {
+				t.Fatalf("inherited %v, path of %d: not stuck, path size %d", inherited, most, a.PathSize())
+			}
+			if took := u.clock.Sub(began); took > 6*time.Second {
+				t.Errorf("inherited %v, path of %d: it took %v", inherited, most, took)
+			}
+		}
+	}
+}
+
 // Loss that takes datagrams of all sizes alike is taken for a hole rarely, and not for long; a message is
 // never given up for it.
 func TestLossIsNoHole(t *testing.T) {
