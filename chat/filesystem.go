@@ -68,8 +68,13 @@ func lockedTwice(path string) (held bool, err error) {
 	return !got, err
 }
 
-func (c fileCalls) check(dir string) error {
+func (c fileCalls) check(dir string) (err error) {
 	lacks := func(what string) error { return &FileSystemError{dir, what} }
+	defer func() { // the name of the file that is tried tells nothing
+		if e, is := errors.AsType[*fs.PathError](err); is {
+			err = &fs.PathError{Op: e.Op, Path: dir, Err: e.Err}
+		}
+	}()
 	f, err := os.CreateTemp(dir, ".try-*") // mode 0600
 	if err != nil {
 		return err

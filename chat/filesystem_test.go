@@ -15,7 +15,8 @@ func TestCheckFileSystem(t *testing.T) {
 	if err := CheckFileSystem(t.TempDir()); err != nil {
 		t.Fatalf("here: %v", err)
 	}
-	if err := CheckFileSystem(filepath.Join(t.TempDir(), "missing")); !errors.Is(err, fs.ErrNotExist) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	if err := CheckFileSystem(missing); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing+":") {
 		t.Errorf("a missing directory: %v", err)
 	}
 	fails := func(err error) func(*os.File) error { return func(*os.File) error { return err } }
