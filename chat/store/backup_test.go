@@ -44,7 +44,7 @@ func TestBackup(t *testing.T) {
 	check(t, s.SetName("me"))
 	deleted := must[chat.MessageID](t)(s.Queue(ana, "secret plan", now))
 	check(t, s.Cancel(deleted, Cancelled))
-	must[int64](t)(s.Delete(Filter{After: 2}, now))
+	must[int64](t)(s.Delete(ctx, Filter{After: 2}))
 	must[bool](t)(s.Heard(ana, id(3), "later", now, now))
 	file := filepath.Join(t.TempDir(), "saved")
 	b, err := s.Backup(context.Background(), file, now)

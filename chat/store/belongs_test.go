@@ -201,7 +201,7 @@ func TestMovedAway(t *testing.T) {
 	check(t, s.SetBlocked(bob, true, now))
 	check(t, s.SetPetname(bob, "Robert", now))
 	check(t, s.SetVerified(chat.Person{Key: key(3), Name: "carol"}, true, now))
-	check(t, s.Forget(key(3), now))
+	check(t, s.Forget(ctx, key(3)))
 	s.tidy()
 	for n := range 20 {
 		must[bool](t)(s.Heard(ana, id(n+50), "text", now, now))

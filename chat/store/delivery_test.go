@@ -151,7 +151,7 @@ func TestHeardOnce(t *testing.T) {
 	if must[bool](t)(s.Heard(ana, id(1), "hello", now, now)) {
 		t.Error("taken again after a restart")
 	}
-	if n := must[int64](t)(s.Delete(Filter{}, now)); n != 2 {
+	if n := must[int64](t)(s.Delete(ctx, Filter{})); n != 2 {
 		t.Errorf("%d deleted", n)
 	}
 	if must[bool](t)(s.Heard(ana, id(1), "hello", now, now)) {

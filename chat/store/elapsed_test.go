@@ -117,13 +117,13 @@ func TestDeletedIsKnown(t *testing.T) {
 	clock := setClock(s)
 	again := func() bool {
 		t.Helper()
-		must[int64](t)(s.Delete(Filter{}, now)) // of which the ids are told by then
+		must[int64](t)(s.Delete(ctx, Filter{})) // of which the ids are told by then
 		fresh := must[bool](t)(s.Heard(ana, id(1), "one", now, now))
 		return fresh
 	}
 	must[bool](t)(s.Heard(ana, id(1), "one", now, now))
 	check(t, s.Flush())
-	must[int64](t)(s.Delete(Filter{}, now))
+	must[int64](t)(s.Delete(ctx, Filter{}))
 	clock.wall = clock.wall.Add(400 * day)
 	if again() {
 		t.Error("after the clock was set it is taken again")

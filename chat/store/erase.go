@@ -17,16 +17,11 @@ import (
 // come again: as long as anybody tries to deliver it, and a day. [Elapsed] counts it.
 const remembered = Expiry + 24*time.Hour
 
-// Delete is [Store.DeleteContext] that nothing interrupts.
-func (s *Store) Delete(f Filter, now time.Time) (count int64, err error) {
-	return s.DeleteContext(ctx, f, now)
-}
-
-// DeleteContext removes messages that aren't waiting to be sent, with the drafts of their conversations
+// Delete removes messages that aren't waiting to be sent, with the drafts of their conversations
 // and all lines typed. It leaves nothing of them in the files and gives their space back to the disk;
 // where a copy is left its error is [ErrResidue]. It returns how many messages it has removed, also
 // when it is interrupted. Search and Limit don't count.
-func (s *Store) DeleteContext(ctx context.Context, f Filter, _ time.Time) (count int64, err error) {
+func (s *Store) Delete(ctx context.Context, f Filter) (count int64, err error) {
 	journals, err := s.takeIn()
 	if err != nil {
 		return 0, err
@@ -51,12 +46,9 @@ func (s *Store) DeleteContext(ctx context.Context, f Filter, _ time.Time) (count
 // deletable begins a condition that picks no message that waits to be sent.
 const deletable = `m.status <> 0 AND NOT (m.peer = -1 AND ` + waited + `) AND `
 
-// Forget is [Store.ForgetContext] that nothing interrupts.
-func (s *Store) Forget(key chat.Key, now time.Time) error { return s.ForgetContext(ctx, key, now) }
-
-// ForgetContext removes somebody, all that was said with them, and what waits for them. When it is
-// interrupted they are still known, with some of that. Its error is [ErrResidue] as of DeleteContext.
-func (s *Store) ForgetContext(ctx context.Context, key chat.Key, _ time.Time) error {
+// Forget removes somebody, all that was said with them, and what waits for them. When it is
+// interrupted they are still known, with some of that. Its error is [ErrResidue] as of Delete.
+func (s *Store) Forget(ctx context.Context, key chat.Key) error {
 	journals, err := s.takeIn()
 	if err != nil {
 		return err

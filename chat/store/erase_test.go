@@ -116,8 +116,8 @@ func TestDeletedLeavesNothing(t *testing.T) {
 				if len(holding(t, dir, "zzsecret")) == 0 {
 					t.Fatal("nothing to delete")
 				}
-				count := must[int64](t)(s.Delete(Filter{Room: "#secret"}, now))
-				check(t, s.Forget(ana.Key, now))
+				count := must[int64](t)(s.Delete(ctx, Filter{Room: "#secret"}))
+				check(t, s.Forget(ctx, ana.Key))
 				if left := holding(t, dir, "zzsecret"); left != nil {
 					t.Errorf("left in %v", left)
 				}
@@ -163,7 +163,7 @@ func TestDeleteBesideAReader(t *testing.T) {
 		check(t, reader.get(`SELECT count(*) FROM messages`, nil, &n))
 	}
 	read()
-	count, err := s.Delete(Filter{}, now)
+	count, err := s.Delete(ctx, Filter{})
 	var e *Error
 	if !errors.Is(err, ErrResidue) || !errors.As(err, &e) || e.Path != s.path+"-wal" || !strings.Contains(e.Remedy, "earshot log") || count == 0 {
 		t.Errorf("%d deleted, %v", count, err)
@@ -183,7 +183,7 @@ func TestDeleteBesideAReader(t *testing.T) {
 		time.Sleep(100 * time.Millisecond) // as long as a reader takes
 		_, _ = reader.exec("COMMIT")
 	}()
-	must[int64](t)(s.Delete(Filter{}, now))
+	must[int64](t)(s.Delete(ctx, Filter{}))
 	if left := holding(t, dir, "zzsecret"); left != nil {
 		t.Errorf("left in %v", left)
 	}
@@ -201,7 +201,7 @@ func TestDeleteBesideTheDatabase(t *testing.T) {
 	named := func(path string) {
 		t.Helper()
 		var e *Error
-		if _, err := s.Delete(Filter{}, now); !errors.Is(err, ErrResidue) || !errors.As(err, &e) || e.Path != path || e.Remedy == "" {
+		if _, err := s.Delete(ctx, Filter{}); !errors.Is(err, ErrResidue) || !errors.As(err, &e) || e.Path != path || e.Remedy == "" {
 			t.Errorf("%v", err)
 		}
 		if left := holding(t, dir, "zzsecret"); !slices.Equal(left, []string{path + " (1)"}) {
@@ -214,7 +214,7 @@ func TestDeleteBesideTheDatabase(t *testing.T) {
 	check(t, os.WriteFile(damaged, []byte("zzsecret"), 0o600))
 	named(damaged)
 	check(t, os.Remove(damaged))
-	must[int64](t)(s.Delete(Filter{}, now))
+	must[int64](t)(s.Delete(ctx, Filter{}))
 }
 
 // Who deletes much lets others write, and can be interrupted.
@@ -243,14 +243,14 @@ func TestDeleteInPortions(t *testing.T) {
 		done <- err
 	}()
 	began := time.Now()
-	n, err := s.DeleteContext(ctx, Filter{Peer: ana.Key}, now)
+	n, err := s.Delete(ctx, Filter{Peer: ana.Key})
 	took := time.Since(began)
 	check(t, <-done)
 	if !errors.Is(err, context.Canceled) || n < 200 || int(n) >= count/2 {
 		t.Errorf("%d of %d deleted: %v", n, count/2, err)
 	}
 	t.Logf("a write waited %v at most; interrupted after %v", longest, took)
-	if rest := must[int64](t)(s.Delete(Filter{Peer: ana.Key}, now)); int(n+rest) != count/2 {
+	if rest := must[int64](t)(s.Delete(t.Context(), Filter{Peer: ana.Key})); int(n+rest) != count/2 {
 		t.Errorf("%d and %d of %d deleted", n, rest, count/2)
 	}
 }

@@ -148,7 +148,7 @@ func TestDelete(t *testing.T) {
 		return total
 	}
 	before := size()
-	if n := must[int64](t)(s.Delete(Filter{Peer: ana.Key}, now)); n != 2000 {
+	if n := must[int64](t)(s.Delete(ctx, Filter{Peer: ana.Key})); n != 2000 {
 		t.Errorf("%d deleted", n)
 	}
 	if after := size(); after > before/4 {
@@ -196,7 +196,7 @@ func TestPeople(t *testing.T) {
 	if p := one(); !p.Verified || p.Name != "ana" || p.Petname != "annie" || !p.Blocked || !p.Last.Equal(later) {
 		t.Errorf("after another node was met: %+v", p)
 	}
-	check(t, s.Forget(ana.Key, now))
+	check(t, s.Forget(ctx, ana.Key))
 	if all := must[[]Person](t)(s.People()); all != nil {
 		t.Errorf("%+v", all)
 	}
@@ -267,14 +267,14 @@ func TestNothingIsLeft(t *testing.T) {
 	check(t, s.AddTyped([]string{"/msg bob typedsecret"}))
 	must[[]Message](t)(s.Log(Filter{Search: "roomsecret"}))
 
-	must[int64](t)(s.Delete(Filter{Peer: bob.Key, Since: now.Add(time.Hour)}, now)) // nothing but what is begun
+	must[int64](t)(s.Delete(ctx, Filter{Peer: bob.Key, Since: now.Add(time.Hour)})) // nothing but what is begun
 	if found := onDisk(t, dir, "typedsecret", "draftsecret"); found != nil {
 		t.Errorf("after deleting: %q", found)
 	}
 	if found := onDisk(t, dir, "anadraft", "roomdraft", "roomsecret"); len(found) < 3 {
 		t.Errorf("deleted more than was to be: %q is left", found)
 	}
-	check(t, s.Forget(bob.Key, now))
+	check(t, s.Forget(ctx, bob.Key))
 	secrets := []string{string(bob.Key[:]), bob.Key.String(), "robert", "filling", "roomsecret", "waitingsecret"}
 	if found := onDisk(t, dir, secrets...); found != nil {
 		t.Errorf("after forgetting: %q", found)

@@ -92,7 +92,7 @@ func TestDeletedIDs(t *testing.T) {
 	s := open(t, t.TempDir())
 	clock := setClock(s)
 	must[bool](t)(s.Heard(ana, id(1), "hello", now, now))
-	if n := must[int64](t)(s.Delete(Filter{}, now)); n != 1 {
+	if n := must[int64](t)(s.Delete(ctx, Filter{})); n != 1 {
 		t.Errorf("%d deleted", n)
 	}
 	if must[bool](t)(s.Heard(ana, id(1), "hello", now, now)) {
@@ -102,12 +102,12 @@ func TestDeletedIDs(t *testing.T) {
 		t.Error("not taken, since another's message of that id was deleted")
 	}
 	must[bool](t)(s.Heard(ana, id(2), "hello", now, now))
-	check(t, s.Forget(ana.Key, now))
+	check(t, s.Forget(ctx, ana.Key))
 	if must[bool](t)(s.Heard(ana, id(2), "hello", now, now)) {
 		t.Error("taken again of who was forgotten")
 	}
 	clock.passes(2 * remembered)
-	if must[int64](t)(s.Delete(Filter{}, now)); must[bool](t)(s.Heard(ana, id(1), "hello", now, now)) == false {
+	if must[int64](t)(s.Delete(ctx, Filter{})); must[bool](t)(s.Heard(ana, id(1), "hello", now, now)) == false {
 		t.Error("remembered for ever")
 	}
 }

@@ -135,7 +135,7 @@ func BenchmarkMillion(b *testing.B) {
 			info, err := os.Stat(filepath.Join(dir, File))
 			check(b, err)
 			before := info.Size()
-			must[int64](b)(s.Delete(Filter{Peer: key(byte(1 + n%50))}, now))
+			must[int64](b)(s.Delete(ctx, Filter{Peer: key(byte(1 + n%50))}))
 			info, err = os.Stat(filepath.Join(dir, File))
 			check(b, err)
 			b.ReportMetric(float64(before)/1e6, "before-MB")

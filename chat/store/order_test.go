@@ -115,8 +115,8 @@ func TestOrder(t *testing.T) {
 		if got := log(Filter{Below: first[4].N, Limit: 7, First: true}); !slices.Equal(got, want[5:][:min(7, len(want)-5)]) {
 			t.Fatalf("seed %d: after the fifth %q, want %q", seed, got, want[5:])
 		}
-		must[int64](t)(s.Delete(Filter{Peer: key(1)}, now)) // nothing
-		check(t, s.Forget(key(2), now))
+		must[int64](t)(s.Delete(ctx, Filter{Peer: key(1)})) // nothing
+		check(t, s.Forget(ctx, key(2)))
 		c.nodes = slices.DeleteFunc(c.nodes, func(n room.Node) bool { return n.Author == room.Author{2} })
 		if got, want := log(Filter{}), ordered(c.nodes); !slices.Equal(got, want) {
 			t.Fatalf("seed %d, less what one has said: %q, want %q", seed, got, want)

@@ -97,12 +97,12 @@ func TestDeletedStays(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	leaves(t, dir, 7, record{kind: heard, key: ana.Key, id: id(1), name: "ana", text: "heard", received: millis(now)})
-	if n := must[int64](t)(s.Delete(Filter{}, now)); n != 1 {
+	if n := must[int64](t)(s.Delete(ctx, Filter{})); n != 1 {
 		t.Errorf("%d deleted", n)
 	}
 	must[bool](t)(s.Said(chat.Saying{To: ana.Key, ID: id(2), Text: "said", Sent: now}))
 	check(t, s.Flush())
-	check(t, s.Forget(ana.Key, now))
+	check(t, s.Forget(ctx, ana.Key))
 	check(t, s.Delivered(ana.Key, id(2), now)) // it was under way
 	check(t, s.Flush())
 	if people := must[[]Person](t)(s.People()); people != nil {

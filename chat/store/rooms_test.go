@@ -90,7 +90,7 @@ func TestDeleteSaidIn(t *testing.T) {
 	check(t, s.Flush())
 	s.Release(key(2))
 	check(t, s.Cancel(id(1), Failed))
-	if n := must[int64](t)(s.Delete(Filter{Room: room.Here}, now)); n != 1 {
+	if n := must[int64](t)(s.Delete(ctx, Filter{Room: room.Here})); n != 1 {
 		t.Errorf("%d deleted", n)
 	}
 	if all := must[[]Message](t)(s.Undelivered()); len(all) != 1 || all[0].Text != "message 2" {
@@ -145,7 +145,7 @@ func TestNews(t *testing.T) {
 	check(t, there.Flush())
 	expect("anafalse heard", "bobtrue said", "true#here message 7", "carolfalse#here message 8")
 	expect()
-	must[int64](t)(there.Delete(Filter{}, now))
+	must[int64](t)(there.Delete(ctx, Filter{}))
 	expect()
 	must[bool](t)(there.Heard(trio[0], id(9), "after a deletion", now, now))
 	check(t, there.Flush())
@@ -219,13 +219,13 @@ func TestHeardIn(t *testing.T) {
 	if len(tail) != 3 || tail[0] != (chat.Trace{ID: id(0), From: key(1), Clock: tick(30), Head: "head"}) || tail[2].Clock != tick(20) {
 		t.Errorf("the tail: %+v", tail)
 	}
-	if n := must[int64](t)(s.Delete(Filter{Room: room.Here}, now)); n != 3 {
+	if n := must[int64](t)(s.Delete(ctx, Filter{Room: room.Here})); n != 3 {
 		t.Errorf("%d deleted", n)
 	}
 	if must[bool](t)(s.HeardIn(trio[1], saying(1, 10), now)) {
 		t.Error("what is deleted is taken again")
 	}
-	check(t, s.Forget(key(1), now))
+	check(t, s.Forget(ctx, key(1)))
 	if all := must[[]Message](t)(s.Log(Filter{})); len(all) > 0 {
 		t.Errorf("left of who is forgotten: %+v", all)
 	}

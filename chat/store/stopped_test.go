@@ -168,7 +168,7 @@ func TestStoppedBeforeItsFlush(t *testing.T) {
 	if must[bool](t)(s.Heard(ana, id(1), "1", now, now)) {
 		t.Error("taken twice")
 	}
-	if n, err := s.Delete(Filter{Before: 3}, now); n != 2 || !errors.Is(err, ErrResidue) { // they are in its journal until it goes on
+	if n, err := s.Delete(ctx, Filter{Before: 3}); n != 2 || !errors.Is(err, ErrResidue) { // they are in its journal until it goes on
 		t.Errorf("%d deleted: %v", n, err)
 	}
 	p.goOn()
@@ -183,7 +183,7 @@ func TestStoppedBeforeItsFlush(t *testing.T) {
 		p.does("hear 6")
 		p.stop()
 	})
-	if _, err := s.Delete(Filter{}, now); !errors.Is(err, ErrResidue) {
+	if _, err := s.Delete(ctx, Filter{}); !errors.Is(err, ErrResidue) {
 		t.Errorf("deleted: %v", err)
 	}
 	p.goOn()

@@ -69,7 +69,7 @@ func TestViews(t *testing.T) {
 		t.Errorf("a message that isn't there has number %d, %v", n, err)
 	}
 	// Numbers that are given again count as unread.
-	if _, err := s.Delete(Filter{Peer: ana.Key}, at); err != nil {
+	if _, err := s.Delete(ctx, Filter{Peer: ana.Key}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Heard(ana, chat.MessageID{20}, "new", at, at); err != nil {
@@ -78,7 +78,7 @@ func TestViews(t *testing.T) {
 	if got := view(t, s, ana.Key).Unread; got != 1 {
 		t.Errorf("after everything was deleted, %d are unread", got)
 	}
-	if err := s.Forget(ana.Key, at); err != nil {
+	if err := s.Forget(ctx, ana.Key); err != nil {
 		t.Fatal(err)
 	}
 	if all, err := s.Views(); err != nil || len(all) != 0 {

@@ -167,7 +167,7 @@ func (a *archive) log(c *cli.Context) error {
 		if err := a.confirm(c, "delete what was said "+what+"?"); err != nil {
 			return err
 		}
-		n, err := a.store.DeleteContext(c.Context, f, time.Now())
+		n, err := a.store.Delete(c.Context, f)
 		if errors.Is(err, errInterrupted) {
 			a.p.notice(fmt.Sprintf("interrupted: %d messages deleted", n), "to delete the others, and what is left of these in the files, do the same again")
 			return err

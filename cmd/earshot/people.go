@@ -75,7 +75,7 @@ func (a *archive) people(c *cli.Context) error {
 		if err := a.confirm(c, "forget "+a.label(person)+", and all that was said?"); err != nil {
 			return err
 		}
-		err := a.store.ForgetContext(c.Context, known.Key, now)
+		err := a.store.Forget(c.Context, known.Key)
 		if errors.Is(err, errInterrupted) {
 			a.p.notice("interrupted: they aren't forgotten, but some of what was said is deleted", "do the same again")
 		}

@@ -185,7 +185,7 @@ func (s *Session) doForget(c Conv, args string, now time.Time) {
 	var residue error // forgotten all the same
 	s.decideThen(who, s.Label(who.conv)+" is forgotten",
 		func(p chat.Person) error {
-			err := s.store.Forget(p.Key, now)
+			err := s.store.Forget(context.Background(), p.Key)
 			if errors.Is(err, store.ErrResidue) {
 				residue, err = err, nil
 			}

@@ -191,7 +191,7 @@ func TestLabels(t *testing.T) {
 	if label := b.Label(ana, nil, "me"); label != "ana" {
 		t.Errorf("ana, who calls herself bob, is shown as %q", label)
 	}
-	read(s.Forget(bob.Key, at))
+	read(s.Forget(t.Context(), bob.Key))
 	if holder, held := b.Holder("bob"); held {
 		t.Errorf("bob is %s once he is forgotten", holder.Key.Short())
 	}

@@ -34,7 +34,7 @@ func TestConversationStays(t *testing.T) {
 			d.byAnother(func(s *store.Store) error { return s.SetPetname(ana, "Ann", d.now) })
 		}, "1: ", ""},
 		{"forgotten by another process", withAna, func(d *desk) {
-			d.byAnother(func(s *store.Store) error { return s.Forget(ana.Key, d.now) })
+			d.byAnother(func(s *store.Store) error { return s.Forget(t.Context(), ana.Key) })
 		}, "1: ", ""},
 		{"blocked by another process", withAna, func(d *desk) {
 			d.byAnother(func(s *store.Store) error { return s.SetBlocked(ana, true, d.now) })
