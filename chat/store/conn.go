@@ -163,15 +163,8 @@ func (k *conn) transact(f func() error) error {
 
 // stamped runs f and, if that has changed something, gives the database its next stamp.
 func (k *conn) stamped(f func() error) (now stamp, err error) {
-	const changes = "SELECT total_changes()"
-	var before, after, old int64
-	if err := k.get(changes, nil, &before); err != nil {
-		return 0, err
-	}
-	if err := f(); err != nil {
-		return 0, err
-	}
-	if err := k.get(changes, nil, &after); err != nil || after == before {
+	var old int64
+	if changed, err := k.changes(f); err != nil || !changed {
 		return 0, err
 	}
 	if err := k.get("PRAGMA application_id", nil, &old); err != nil {
@@ -180,4 +173,18 @@ func (k *conn) stamped(f func() error) (now stamp, err error) {
 	now = stamp(old).next()
 	_, err = k.c.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", int32(now))) //nolint:gosec // as SQLite has it
 	return now, err
+}
+
+// changes runs f and reports whether it has changed a row.
+func (k *conn) changes(f func() error) (changed bool, err error) {
+	const total = "SELECT total_changes()"
+	var before, after int64
+	if err := k.get(total, nil, &before); err != nil {
+		return false, err
+	}
+	if err := f(); err != nil {
+		return false, err
+	}
+	err = k.get(total, nil, &after)
+	return after != before, err
 }

@@ -159,6 +159,34 @@ func TestHeardOnce(t *testing.T) {
 	}
 }
 
+// What changes nothing isn't written: other processes would look, and those that write as much in turn would
+// keep each other busy for ever.
+func TestNothingWritten(t *testing.T) {
+	dir := t.TempDir()
+	a, b := open(t, dir), open(t, dir)
+	must[bool](t)(a.Heard(ana, id(1), "hello", now, now))
+	check(t, a.SetBlocked(ana, true, now))
+	check(t, a.Flush())
+	version := must[int64](t)(b.Version())
+	up := time.Duration(0)
+	a.SetClock(func() (time.Duration, time.Time) { // time that passes isn't written for itself
+		up += time.Second
+		return up, now.Add(up)
+	})
+	for range 3 {
+		if !a.Release(ana.Key) || !a.Release(bob.Key) || must[int64](t)(a.Expire()) != 0 {
+			t.Error("not so much as asked")
+		}
+	}
+	if must[int64](t)(b.Version()) != version {
+		t.Error("something was written")
+	}
+	check(t, a.SetBlocked(ana, false, now))
+	if must[int64](t)(b.Version()) == version {
+		t.Error("a change wasn't")
+	}
+}
+
 // Another process sees what is written within 100 ms, and that something is new.
 func TestSeenByOthers(t *testing.T) {
 	dir := t.TempDir()

@@ -72,16 +72,16 @@ func (s *Store) look(k *conn) (passed, more int64, err error) {
 	return passed, passed - kept, nil
 }
 
-// count writes what has passed, inside a transaction.
-func (s *Store) count() error {
+// count writes what has passed, inside a transaction, and returns how much that is, in ms.
+func (s *Store) count() (more int64, err error) {
 	passed, more, err := s.look(s.write)
 	if err != nil || more == 0 {
-		return err
+		return more, err
 	}
 	s.elapsedMu.Lock()
 	defer s.elapsedMu.Unlock()
 	_, err = s.write.exec(`UPDATE elapsed SET passed = ?, wall = ?`, passed, s.elapsed.Wall.UnixMilli())
-	return err
+	return more, err
 }
 
 // maxUncounted is how far what is written may be behind, in ms. The next run knows of it only by the clock.

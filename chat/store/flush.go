@@ -113,7 +113,7 @@ func (s *Store) flush() error {
 
 // apply writes records, which may be there already, inside a transaction.
 func (s *Store) apply(records []record, owner int64) error {
-	if err := s.count(); err != nil {
+	if _, err := s.count(); err != nil {
 		return err
 	}
 	// Most of what is said is delivered before it comes here: one write does.

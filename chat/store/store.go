@@ -210,7 +210,10 @@ func (s *Store) Close() error {
 	s.readMu.Lock() // who still reads has an answer, who comes later an error
 	defer s.readMu.Unlock()
 	if err == nil {
-		err = s.write.transact(func() error { return errors.Join(s.disown(s.slot.number), s.count()) })
+		err = s.write.transact(func() error {
+			_, err := s.count()
+			return errors.Join(s.disown(s.slot.number), err)
+		})
 	}
 	if err == nil {
 		s.copyContacts()
@@ -265,17 +268,28 @@ func (s *Store) writing(f func() error) error {
 	clear(s.clear)
 	s.mu.Unlock()
 	err := s.write.transact(func() error {
-		if err := s.count(); err != nil {
+		counted, err := s.count()
+		if err != nil {
 			return err
 		}
-		return f()
+		changed, err := s.write.changes(f)
+		if err == nil && !changed && counted < maxUncounted { // or other processes would look, and write as much, in turn
+			return errUnchanged
+		}
+		return err
 	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
 	s.spoiled(err)
 	if s.past { // nobody else waits meanwhile
 		return s.waited(err)
 	}
 	return s.explain(err)
 }
+
+// errUnchanged rolls a transaction back that has nothing to write.
+var errUnchanged = errors.New("nothing has changed")
 
 // reading runs f on the reading connection.
 func (s *Store) reading(f func(k *conn) error) error {
