@@ -31,7 +31,7 @@ func (s *Store) Delete(ctx context.Context, f Filter) (count int64, err error) {
 		return count, err
 	}
 	err = s.writing(func() error {
-		_, err := s.write.exec(`UPDATE views SET draft = '' WHERE ?1 = '' OR conversation = ?1`, f.conversation())
+		_, err := s.write.exec(`UPDATE views SET draft = '' WHERE ?1 = '' OR `+ofName, f.conversation())
 		if err == nil {
 			err = s.eraseOther()
 		}

@@ -198,7 +198,7 @@ CREATE TABLE ranked (
 INSERT INTO ranked SELECT room, 1, 0, max(n) FROM messages WHERE room <> '' AND (out = 0 OR peer = -1) GROUP BY room;
 `, `
 ALTER TABLE ranked ADD COLUMN rests INTEGER NOT NULL DEFAULT 0; -- until when it isn't ranked anew, though it is stale
-`}
+`, handleDrafts}
 
 // migrate brings the schema to the present version. An older earshot that has the
 // database open would work on with statements made for its own schema, so migrate waits
@@ -233,6 +233,11 @@ func (k *conn) migrateAlone() error {
 	for ; version < len(migrations); version++ {
 		if _, err := k.c.ExecContext(ctx, migrations[version]); err != nil {
 			return err
+		}
+		if migrations[version] == handleDrafts {
+			if err := k.placeDrafts(); err != nil {
+				return err
+			}
 		}
 		if _, err := k.c.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", version+1)); err != nil {
 			return err

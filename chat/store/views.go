@@ -12,7 +12,8 @@ import (
 type View struct {
 	Peer   chat.Key
 	Room   string    // its name; empty: with Peer
-	Draft  string    // begun, and not yet said
+	Handle string    // of ViewChanges: that of the room in which Draft is begun
+	Draft  string    // begun, and not yet said; of a room see RoomDraft
 	Seen   int64     // the N of the last message that was before their eyes
 	Muted  bool      // nothing from there is to disturb
 	Unread int       // messages heard after Seen, as far as MaxUnread
@@ -83,7 +84,7 @@ const newestMessage = `SELECT coalesce(max(n), 0) FROM messages`
 // inTheRoom picks the rows of messages said in the room ?1, by whatever handle, so that an index serves.
 const inTheRoom = `room <> '' AND (out = 0 OR peer = -1) AND (room = ?1 OR room GLOB ?1 || '·*')`
 
-// RoomView returns the view of a room.
+// RoomView returns the view of a room, without what is begun there: several rooms can have the name.
 func (s *Store) RoomView(name string) (View, error) {
 	v := View{Room: name}
 	err := s.reading(func(k *conn) error {
@@ -92,7 +93,7 @@ func (s *Store) RoomView(name string) (View, error) {
 		if err != nil {
 			return err
 		}
-		err = k.get(`SELECT draft, seen, muted FROM views WHERE conversation = ?`, []any{name}, &v.Draft, &v.Seen, &v.Muted)
+		err = k.get(`SELECT seen, muted FROM views WHERE conversation = ?`, []any{name}, &v.Seen, &v.Muted)
 		if none(err) { // what was there when views began to be kept is read
 			err = k.get(`SELECT seen FROM views WHERE conversation = ''`, nil, &v.Seen)
 		}
@@ -112,9 +113,9 @@ func (s *Store) RoomView(name string) (View, error) {
 	return v, err
 }
 
-// SetDraft keeps what is begun in a conversation, with a person or in a room.
-func (s *Store) SetDraft(peer chat.Key, room, draft string) error {
-	return s.setView(peer, room, "draft", "excluded.draft", draft, 0, false)
+// SetDraft keeps what is begun in a conversation, with a person or in the room with that handle.
+func (s *Store) SetDraft(peer chat.Key, handle, draft string) error {
+	return s.setView(peer, handle, "draft", "excluded.draft", draft, 0, false)
 }
 
 // SetSeen keeps up to which message a conversation was before somebody's eyes; it doesn't go back.
@@ -138,12 +139,14 @@ func (s *Store) setView(peer chat.Key, room, field, value, draft string, seen in
 }
 
 // ViewChanges returns the views that were changed after a change, and the last change of all. Of
-// them only Peer, Room, Draft, Seen and Muted are set.
+// them only Peer, Room, Handle, Draft, Seen and Muted are set.
 func (s *Store) ViewChanges(after int64) (all []View, last int64, err error) {
 	last = after
 	err = s.reading(func(k *conn) error {
 		all = nil
-		return k.each(`SELECT conversation, draft, seen, muted, change FROM views WHERE change > ? AND conversation <> '' ORDER BY change`, []any{after},
+		return k.each(`SELECT v.conversation, v.draft, coalesce(o.seen, v.seen), coalesce(o.muted, v.muted), v.change
+			FROM views v LEFT JOIN views o ON o.conversation <> '' AND o.conversation = substr(v.conversation, 1, instr(v.conversation, '`+roomMark+`') - 1)
+			WHERE v.change > ? AND v.conversation <> '' ORDER BY v.change`, []any{after},
 			func(scan func(...any) error) error {
 				var v View
 				var name string
@@ -153,7 +156,7 @@ func (s *Store) ViewChanges(after int64) (all []View, last int64, err error) {
 				if key, err := chat.ParseKey(name); err == nil {
 					v.Peer = key
 				} else {
-					v.Room = name
+					v.Room, v.Handle = nameOf(name), name
 				}
 				all = append(all, v)
 				return nil

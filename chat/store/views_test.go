@@ -122,7 +122,7 @@ func TestViewsByField(t *testing.T) {
 	check(t, a.SetDraft(ana.Key, "", "half"))
 	check(t, a.SetDraft(chat.Key{}, "#dev", "of a room"))
 	check(t, a.SetSeen(ana.Key, "", 0)) // what doesn't go back is no change
-	want := []View{{Peer: ana.Key, Draft: "half", Seen: n, Muted: true}, {Room: "#dev", Draft: "of a room"}}
+	want := []View{{Peer: ana.Key, Draft: "half", Seen: n, Muted: true}, {Room: "#dev", Handle: "#dev", Draft: "of a room"}}
 	if all := changes(); !slices.Equal(all, want) {
 		t.Errorf("changed: %+v", all)
 	}
@@ -236,7 +236,7 @@ func TestRoomView(t *testing.T) {
 	if err := setView(s, v); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.RoomView("#dev"); err != nil || got.Unread != 0 || got.Draft != "half" || !got.Muted {
+	if got, err := s.RoomView("#dev"); err != nil || got.Unread != 0 || !got.Muted || must[string](t)(s.RoomDraft("#dev")) != "half" {
 		t.Errorf("kept: %+v, %v", got, err)
 	}
 	if v := view(t, s, ana.Key); v.Unread != 1 || v.Muted {

@@ -195,7 +195,7 @@ func (s *Session) doForget(c Conv, args string, now time.Time) {
 			if residue != nil {
 				s.refuse(s.explain(residue))
 			}
-			who.tail, who.past, who.undone, who.opened, who.known = lines{}, lines{}, nil, who == s.current, false
+			who.tail, who.past, who.undone, who.drafts, who.opened, who.known = lines{}, lines{}, nil, nil, who == s.current, false
 			who.view, who.last = store.View{Peer: who.conv.Key}, time.Time{}
 			who.stored = who.view
 			delete(s.unkept, who.conv)

@@ -59,6 +59,7 @@ type Line struct {
 	Late bool // in a room: when it came, one stood here already that it precedes in the log
 
 	raw  string // Failed before it was kept: what to say again
+	in   string // the handle of the room in which I said it in this process
 	here bool   // I said it in this process
 	kept int64  // its number in the store, where it was read from there; 0: it came while this process ran
 }
@@ -203,12 +204,12 @@ type contact struct {
 	top    int64 // the greatest number in the store of what was read
 	undone []int64
 
-	view           store.View
-	readTo         int64      // the number in the store up to which another process has shown the conversation
-	begunElsewhere *string    // a draft that wasn't taken in, since the conversation is shown; nil: none
-	stored         store.View // the same, as it was last read from the store or written there
-	rule           int64
-	last           time.Time
+	view   store.View
+	stored store.View        // as it was last read from the store or written there
+	drafts map[string]*draft // by the handle of the room in which they are written; with a person by none
+	readTo int64             // the number in the store up to which another process has shown the conversation
+	rule   int64
+	last   time.Time
 
 	typingUntil time.Time
 

@@ -16,7 +16,7 @@ import (
 type parlour struct {
 	joined   bool
 	handle   string // of the room of this name that was joined last
-	meant    string // of the one that was turned to
+	meant    string // of the one that was turned to, and what is begun is written in
 	private  bool
 	members  int // with me
 	mentions int // of what is unread
@@ -33,6 +33,8 @@ func (s *Session) room(name string) *contact {
 	label := clean.Line(name)
 	c = &contact{conv: conv, known: true, addrs: -1, label: label, arg: label, sort: label}
 	c.view.Room = name
+	c.handle = store.UnknownRoom(name)
+	c.meant = c.handle
 	if name == room.Here { // stands first
 		c.sort = ""
 	}
@@ -79,10 +81,9 @@ func (s *Session) count() {
 		in[r.Name] = true
 		c := s.room(r.Name)
 		if c.handle != r.Handle {
-			c.handle = r.Handle
-			if c == s.current && c.meant == "" {
+			if c.handle = r.Handle; c != s.current {
 				c.meant = c.handle
-			} else if c == s.current {
+			} else {
 				s.note(c, s.replaced(c), s.now)
 			}
 		}
@@ -143,6 +144,9 @@ func (s *Session) heardIn(e chat.Event) {
 
 // replaced says that the room isn't the one that was turned to, which had the same name.
 func (s *Session) replaced(c *contact) string {
+	if c.meant == store.UnknownRoom(c.conv.Room) {
+		return "another process of yours has joined " + c.label + "; to talk in it: /to " + c.arg
+	}
 	return "another room is called " + c.label + " now, which another process of yours has joined; to talk in it: /to " + c.arg
 }
 
@@ -151,7 +155,12 @@ func (s *Session) sayIn(c *contact, line Line, raw string) {
 	var id chat.MessageID
 	var to []chat.Person
 	err := errReplaced
-	if s.count(); c != s.current || c.meant == c.handle {
+	s.count()
+	line.in = c.handle
+	if c == s.current {
+		line.in = c.meant
+	}
+	if line.in == c.handle {
 		id, to, err = s.node.SendRoom(c.conv.Room, raw)
 	}
 	line.ID, line.Of, line.State = id, len(to), Sent

@@ -65,7 +65,7 @@ func (s *Session) passes(change discovery.Change, conv Conv, label string) {
 
 // prune forgets somebody of whom nothing is to be shown any more.
 func (s *Session) prune(c *contact) {
-	if c.addrs < 0 && !c.linked && !c.opened && c.last.IsZero() && c.view.Draft == "" {
+	if c.addrs < 0 && !c.linked && !c.opened && c.last.IsZero() && s.draft(c).text == "" {
 		delete(s.contacts, c.conv)
 		s.rename()
 	}

@@ -87,18 +87,11 @@ func (s *Session) changed(v viewChange) {
 		c.view.Muted = v.Muted
 	}
 	c.stored.Muted = v.Muted
-	if c.begunElsewhere = &v.Draft; c != s.current { // else it may be written here
-		c.takeDraft()
+	d := s.draftIn(c, v.Handle)
+	if d.elsewhere = &v.Draft; c != s.current || v.Handle != c.meant { // else it may be written here
+		d.take()
 	}
 	s.readElsewhere(c, v)
-}
-
-// takeDraft takes what another process has begun, unless something else was written here since.
-func (c *contact) takeDraft() {
-	if d := c.begunElsewhere; d != nil && c.view.Draft == c.stored.Draft {
-		c.view.Draft, c.stored.Draft = *d, *d
-	}
-	c.begunElsewhere = nil
 }
 
 // readElsewhere notes what another process has shown.

@@ -30,7 +30,7 @@ func (s *Session) Turn(conv Conv, now time.Time) {
 	if s.current != nil {
 		s.watch(s.current, false)
 		s.current.past = lines{}
-		s.current.takeDraft()
+		s.draft(s.current).take()
 		s.current = nil
 	}
 	s.news = append(s.news, News{Kind: Turned, Conv: conv})
@@ -220,7 +220,7 @@ func (s *Session) Say(conv Conv, raw string, now time.Time) {
 		return
 	}
 	c := s.about(conv)
-	if Lines(c.view.Draft) == raw { // by lines nothing else takes it away
+	if c.meant == c.handle && Lines(s.draft(c).text) == raw { // by lines nothing else takes it away
 		s.SetDraft(conv, "")
 	}
 	c.past = lines{}
@@ -266,24 +266,34 @@ func (s *Session) reason(err error) string {
 }
 
 // Retry says a failed line again, by its number; 0: the last one of the conversation.
-// What was never kept is said anew, at the end. It reports whether there was one.
+// What was never kept is said anew, at the end, but in no other room than the one in which it
+// was typed. It reports whether there was one.
 func (s *Session) Retry(conv Conv, n int64, now time.Time) bool {
 	c := s.contacts[conv]
 	if c == nil {
 		return false
 	}
+	if conv.Room != "" {
+		s.count()
+	}
+	elsewhere := false
 	for _, l := range []*lines{&c.tail, &c.past} {
 		line := l.at(n)
 		if n == 0 {
 			all := l.all()
 			for i := range slices.Backward(all) {
-				if s.again(&all[i]) {
+				if s.again(&all[i]) && all[i].in == c.handle {
 					line = &all[i]
 					break
 				}
+				elsewhere = elsewhere || s.again(&all[i])
 			}
 		}
 		if line == nil || !s.again(line) {
+			continue
+		}
+		if line.in != c.handle {
+			elsewhere = true
 			continue
 		}
 		if raw := line.raw; raw != "" {
@@ -301,7 +311,10 @@ func (s *Session) Retry(conv Conv, n int64, now time.Time) bool {
 		s.news = append(s.news, News{Kind: Marked, Conv: conv, Line: *line})
 		return true
 	}
-	return false
+	if elsewhere {
+		s.refuse("that was written in another room that was called " + c.label + "; to say it there, join that one again")
+	}
+	return elsewhere
 }
 
 // again reports whether a line has failed, and can be said again.
@@ -314,30 +327,6 @@ func (s *Session) again(l *Line) bool {
 func (s *Session) Typing(conv Conv) {
 	if c := s.contacts[conv]; c != nil && s.settings.Typing && c.linked {
 		s.node.Typing(conv.Key)
-	}
-}
-
-// Draft returns what was begun in a conversation and not yet said; with the zero Conv what
-// was begun where none was shown.
-func (s *Session) Draft(conv Conv) string {
-	if conv.IsZero() {
-		return s.begun
-	}
-	if c := s.contacts[conv]; c != nil {
-		return c.view.Draft
-	}
-	return ""
-}
-
-// SetDraft keeps what is begun: that of a conversation within a second, over a crash too.
-func (s *Session) SetDraft(conv Conv, draft string) {
-	switch {
-	case conv.IsZero():
-		s.begun = draft
-	case s.Draft(conv) != draft:
-		c := s.about(conv)
-		c.view.Draft = draft
-		s.touch(c)
 	}
 }
 

@@ -163,6 +163,7 @@ func NewSession(cfg SessionConfig, now time.Time) (*Session, error) {
 		if v.Unread > 0 || v.Draft != "" || v.Muted || now.Sub(v.Last) < store.Expiry {
 			c := s.contact(chat.Person{Key: v.Peer})
 			c.view, c.stored, c.last = v, v, v.Last
+			c.drafts = map[string]*draft{"": {text: v.Draft, stored: v.Draft}}
 		}
 	}
 	return s, err

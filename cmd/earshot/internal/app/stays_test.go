@@ -178,3 +178,65 @@ func TestStays(t *testing.T) {
 		}
 	}
 }
+
+// What failed in a room isn't said in another of its name.
+func TestFailedStaysInRoom(t *testing.T) {
+	d := newDesk(t)
+	inDev, private := Conv{Room: "#dev"}, room.Key{1}
+	turn := func(key room.Key) {
+		d.members["#dev"], d.keys["#dev"] = []chat.Person{bob}, key
+		d.now = d.now.Add(glanceEvery)
+		d.Tick(d.now)
+		d.Turn(Conv{}, d.now)
+		d.Turn(inDev, d.now)
+		d.work()
+		d.News()
+	}
+	retry := func(want ...string) {
+		t.Helper()
+		d.said = nil
+		if d.types("/retry"); !slices.Equal(d.said, want) {
+			t.Errorf("said %q, want %q", d.said, want)
+		}
+	}
+	turn(private)
+	delete(d.members, "#dev")
+	d.types("SECRET")
+	turn(room.Key{})
+	retry()
+	if told := d.told(); !strings.Contains(told, "another room") {
+		t.Errorf("told %q", told)
+	}
+	delete(d.members, "#dev")
+	d.types("open")
+	turn(room.Key{})
+	retry("#dev: open")
+	retry()
+	turn(room.Key{2})
+	retry()
+	lines := d.Lines(inDev)
+	if i := slices.IndexFunc(lines, func(l Line) bool { return l.Text == "SECRET" }); i < 0 || lines[i].State != Failed || !d.Retry(inDev, lines[i].N, d.now) || d.said != nil {
+		t.Errorf("by its number: said %q, %+v", d.said, lines)
+	}
+	turn(private)
+	retry("#dev: SECRET")
+}
+
+// A line begun where a room's key isn't known belongs to none that is joined then.
+func TestBegunInUnknownRoom(t *testing.T) {
+	d := newDesk(t)
+	inDev := Conv{Room: "#dev"}
+	d.Turn(inDev, d.now) // as by a hit in the log
+	d.SetDraft(inDev, "SECRET")
+	d.members["#dev"] = []chat.Person{bob}
+	d.now = d.now.Add(2 * glanceEvery)
+	d.Tick(d.now)
+	d.work()
+	d.types("SECRET")
+	if d.said != nil {
+		t.Errorf("said %q", d.said)
+	}
+	if d.Turn(inDev, d.now); d.Draft(inDev) != "" {
+		t.Errorf("in the one joined %q is begun", d.Draft(inDev))
+	}
+}

@@ -76,10 +76,11 @@ func (s *Session) keepSoon() {
 
 // change is what has changed in a view.
 type change struct {
-	view               store.View
-	draft, seen, muted bool
-	last               Line // read
-	author             chat.Key
+	view        store.View
+	drafts      map[string]string // by handle
+	seen, muted bool
+	last        Line // read
+	author      chat.Key
 }
 
 // unwritten returns what writes all that has changed.
@@ -91,9 +92,13 @@ func (s *Session) unwritten() func() error {
 			continue
 		}
 		l := c.lastRead()
-		changes = append(changes, change{
-			c.view, c.view.Draft != c.stored.Draft, c.view.Seen != c.stored.Seen, c.view.Muted != c.stored.Muted, l, c.author(&l),
-		})
+		drafts := map[string]string{}
+		for handle, d := range c.drafts {
+			if d.text != d.stored {
+				drafts[handle], d.stored = d.text, d.text
+			}
+		}
+		changes = append(changes, change{c.view, drafts, c.view.Seen != c.stored.Seen, c.view.Muted != c.stored.Muted, l, c.author(&l)})
 		c.stored = c.view
 	}
 	typed := s.newTyped
@@ -114,8 +119,8 @@ func (s *Session) unwritten() func() error {
 // write writes the fields that have changed, and leaves the others to other processes.
 func (o *change) write(s *store.Store) (err error) {
 	v := &o.view
-	if o.draft {
-		err = s.SetDraft(v.Peer, v.Room, v.Draft)
+	for handle, draft := range o.drafts {
+		err = errors.Join(err, s.SetDraft(v.Peer, handle, draft))
 	}
 	if o.muted {
 		err = errors.Join(err, s.SetMuted(v.Peer, v.Room, v.Muted))

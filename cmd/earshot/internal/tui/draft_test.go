@@ -40,7 +40,7 @@ func TestDraftWaits(t *testing.T) {
 		{"a room by name", app.Conv{Room: "#here"}, func(g *stage) { g.say("/close"); g.say("#he") }},
 		{"a room by /to", app.Conv{Room: "#here"}, func(g *stage) { g.say("/to #here") }},
 		{"a room by its number", app.Conv{Room: "#here"}, func(g *stage) { g.press("alt+1") }},
-		{"a private room by /join", app.Conv{Room: "#den"}, func(g *stage) { g.say("/join #den") }},
+		{"a private room by /join", app.Conv{Room: "#den"}, func(g *stage) { g.joinPrivate("#den") }},
 		{"a private room by its number", app.Conv{Room: "#den"}, func(g *stage) { g.press("alt+2") }},
 		{"where none is shown", app.Conv{}, func(g *stage) { g.say("/close") }},
 	} {
@@ -77,12 +77,14 @@ func TestDraftWaits(t *testing.T) {
 // kept is the draft that the store has.
 func (g *stage) kept(conv app.Conv) string {
 	g.t.Helper()
-	if conv.Room != "" {
-		v, err := g.store.RoomView(conv.Room)
-		if err != nil {
-			g.t.Fatal(err)
+	for _, r := range g.node.Rooms() {
+		if r.Name == conv.Room {
+			draft, err := g.store.RoomDraft(r.Handle)
+			if err != nil {
+				g.t.Fatal(err)
+			}
+			return draft
 		}
-		return v.Draft
 	}
 	views, err := g.store.Views()
 	if err != nil {
@@ -159,4 +161,62 @@ func TestDraftToNeverMet(t *testing.T) {
 			t.Errorf("sent %q", g.node.sent)
 		}
 	})
+}
+
+// joinPrivate joins a private room by its passphrase.
+func (g *stage) joinPrivate(room string) {
+	g.t.Helper()
+	g.say("/join " + room + " private")
+	g.say("sesame")
+}
+
+// What is begun in a private room doesn't stand in the open one that has the name then, and waits for it.
+func TestDraftOfReplacedRoom(t *testing.T) {
+	replace := map[string]func(g *stage, private bool){
+		"by me": func(g *stage, private bool) {
+			g.say("/leave #den")
+			g.pass(time.Second)
+			if g.say("/join #den"); private {
+				g.say("/leave #den")
+				g.joinPrivate("#den")
+			}
+		},
+		"by another process": func(g *stage, private bool) {
+			g.press("alt+2")
+			g.node.keys["#den"] = private
+			g.pass(time.Second)
+			g.press("alt+3", "alt+2")
+		},
+		"while a process was killed": func(g *stage, private bool) {
+			g.node.keys["#den"] = private
+			g.restart()
+			g.sees(bob)
+			g.press("alt+2")
+		},
+	}
+	for name, replace := range replace {
+		t.Run(name, func(t *testing.T) {
+			onKeptStage(t, true, func(g *stage) {
+				g.node.members["#here"], g.node.members["#den"], g.node.keys["#den"] = nil, nil, true
+				g.pass(2 * time.Second)
+				g.sees(bob)
+				g.press("alt+2")
+				g.types("SECRET")
+				g.pass(1300 * time.Millisecond)
+				g.press("alt+3")
+				if replace(g, false); g.s.Current().Room != "#den" || g.m.input.text != "" {
+					g.t.Fatalf("in %q stands %q", g.s.Label(g.s.Current()), g.m.input.text)
+				}
+				if g.press("enter"); len(g.node.sent) > 0 {
+					t.Errorf("said %q", g.node.sent)
+				}
+				g.types("open")
+				g.pass(1300 * time.Millisecond)
+				g.press("alt+3")
+				if replace(g, true); g.s.Current().Room != "#den" || g.m.input.text != "SECRET" {
+					g.t.Fatalf("in the private one again stands %q", g.m.input.text)
+				}
+			})
+		})
+	}
 }

@@ -79,7 +79,11 @@ func (n *node) Members(room string) []chat.Person { return n.members[room] }
 
 func (n *node) Rooms() (all []chat.Room) {
 	for _, name := range slices.Sorted(maps.Keys(n.members)) {
-		all = append(all, chat.Room{Name: name, Joined: true, Members: len(n.members[name]) + 1, Private: n.keys[name]})
+		handle := name
+		if n.keys[name] {
+			handle += "·01"
+		}
+		all = append(all, chat.Room{Name: name, Handle: handle, Joined: true, Members: len(n.members[name]) + 1, Private: n.keys[name]})
 	}
 	return all
 }
