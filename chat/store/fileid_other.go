@@ -2,7 +2,10 @@
 
 package store
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 // fileID tells files apart. Where files that are open can't be replaced, as on Windows,
 // it is enough that there is one.
@@ -22,4 +25,13 @@ func identify(path string) (fileID, error) {
 func identifyItself(path string) (fileID, error) {
 	_, err := os.Lstat(path)
 	return fileID{}, err
+}
+
+// timesOf returns when a file was last written, twice: there is no other time.
+func timesOf(path string) (written, changed time.Time, size int64, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return written, changed, 0, err
+	}
+	return info.ModTime(), info.ModTime(), info.Size(), nil
 }

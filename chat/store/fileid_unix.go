@@ -4,6 +4,7 @@ package store
 
 import (
 	"io/fs"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,4 +27,13 @@ func identifyBy(call func(string, *unix.Stat_t) error, op, path string) (fileID,
 		return fileID{}, &fs.PathError{Op: op, Path: path, Err: err}
 	}
 	return fileID{uint64(st.Dev), uint64(st.Ino)}, nil //nolint:gosec,unconvert // their types differ from system to system
+}
+
+// timesOf returns when a file was last written, and when it was last changed: no program can set that.
+func timesOf(path string) (written, changed time.Time, size int64, err error) {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		return written, changed, 0, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return time.Unix(st.Mtim.Unix()), time.Unix(st.Ctim.Unix()), st.Size, nil
 }

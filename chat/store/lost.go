@@ -3,10 +3,12 @@ package store
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -22,6 +24,7 @@ type openFiles struct {
 	paths    []string
 	ids      []fileID
 	looked   time.Time
+	database original
 	identity string            // path; empty: not looked at
 	key      [sha256.Size]byte // of what the identity file holds
 }
@@ -56,6 +59,7 @@ func (s *Store) pin() error {
 		f.ids = append(f.ids, id)
 	}
 	f.paths = paths
+	f.database.replaced() // notes what is there
 	identity := filepath.Join(filepath.Dir(s.path), IdentityFile)
 	if b, err := os.ReadFile(identity); err == nil {
 		f.identity, f.key = identity, sha256.Sum256(b)
@@ -73,12 +77,19 @@ func (f *openFiles) goneLately() error {
 	return f.gone(beforeAcknowledging)
 }
 
-// gone returns why one of the first n files isn't the one that is open; nil: all are.
+// gone returns why one of the first n files isn't the one that is open, or doesn't hold what it held;
+// nil: all do.
 func (f *openFiles) gone(n int) error {
 	for i, path := range f.paths[:min(n, len(f.paths))] {
-		if id, err := identifyItself(path); err != nil || id != f.ids[i] {
+		switch id, err := identifyItself(path); {
+		case err != nil:
+			return lostBy(path, err)
+		case id != f.ids[i]:
 			return lostFile(path)
 		}
+	}
+	if f.database.replaced() {
+		return lostFile(f.paths[0])
 	}
 	return nil
 }
@@ -87,9 +98,6 @@ func (f *openFiles) gone(n int) error {
 // more, not even when it is put back: another process may have used what was there
 // meanwhile. The caller has mu.
 func (s *Store) checkFiles() error {
-	if damage := s.damage.Load(); s.lost == nil && damage != nil {
-		s.lost = *damage
-	}
 	if s.lost == nil {
 		s.lost = s.files.gone(len(s.files.paths))
 	}
@@ -114,12 +122,6 @@ func (s *Store) checkContents() error {
 	if s.logSpoiled() {
 		s.lost = lostFile(s.real + "-wal")
 		return s.lost
-	}
-	switch stamp, err := readStamp(s.file); {
-	case errors.Is(err, io.EOF), err == nil && newer(s.inFile, stamp): // emptied, or an older copy written over it
-		s.lost = lostFile(s.path)
-	case err == nil:
-		s.inFile = stamp
 	}
 	if s.lost == nil {
 		s.sound = upTo
@@ -164,20 +166,40 @@ func readHead(path string, b []byte) (n int, err error) {
 }
 
 // spoiled has the store take nothing more when an error says that the database is damaged:
-// what others wrote can't be seen any more, and what is written may go to a place that isn't read.
-func (s *Store) spoiled(err error) {
+// what others wrote can't be seen any more, and what is written may go to a place that isn't read. It
+// returns the reason, where there is a better one than the error. The caller doesn't have mu.
+func (s *Store) spoiled(err error) error {
 	lite, is := errors.AsType[*sqlite.Error](err)
-	if is && (lite.Code() == lib.SQLITE_CORRUPT || lite.Code() == lib.SQLITE_NOTADB) {
-		explained := s.explain(err)
-		s.damage.CompareAndSwap(nil, &explained)
+	if !is || lite.Code() != lib.SQLITE_CORRUPT && lite.Code() != lib.SQLITE_NOTADB {
+		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.checkFiles() == nil {
+		s.lost = s.explain(err)
+	}
+	return s.lost
 }
 
+const afterLoss = "start earshot again: messages that others still have to deliver come then"
+
 func lostFile(path string) error {
-	return &Error{
-		path, errors.New("it was removed or replaced while earshot runs"),
-		"put it back if you can, and start earshot again: messages that others still have to deliver come then",
+	return &Error{path, errors.New("it was removed or replaced while earshot runs"), "put it back if you can, and " + afterLoss}
+}
+
+// lostBy is lostFile where looking for it failed.
+func lostBy(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return lostFile(path)
 	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	remedy := "mend that, and "
+	if errors.Is(err, fs.ErrPermission) {
+		remedy = "let yourself look there, and "
+	}
+	return &Error{path, fmt.Errorf("it can't be looked at any more (%w)", err), remedy + afterLoss}
 }
 
 // leaveFiles has a connection leave the log where it is when it closes: its path may

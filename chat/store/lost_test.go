@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -44,6 +46,38 @@ func TestFilesGone(t *testing.T) {
 			check(t, os.Rename(database(dir)+".copy", database(dir)))
 		}, nil},
 		"database emptied": {func(t *testing.T, dir string) { check(t, os.Truncate(database(dir), 0)) }, nil},
+		"another database copied over it": {func(t *testing.T, dir string) {
+			copyOver(t, stranger(t, stampIn(t, database(dir))+(1<<30)), database(dir))
+		}, nil},
+		"another, whose stamp is older": {func(t *testing.T, dir string) {
+			copyOver(t, stranger(t, stampIn(t, database(dir))-(1<<30)), database(dir))
+		}, nil},
+		"another, of an earlier version": {func(t *testing.T, dir string) { copyOver(t, stranger(t, 0), database(dir)) }, nil},
+		"a part of another": {func(t *testing.T, dir string) {
+			other := stranger(t, stampIn(t, database(dir))+(1<<30))
+			check(t, os.Truncate(other, 8192))
+			copyOver(t, other, database(dir))
+		}, nil},
+		"the beginning of another": {func(t *testing.T, dir string) {
+			other := stranger(t, stampIn(t, database(dir))+(1<<30))
+			check(t, os.Truncate(other, 4096))
+			copyOver(t, other, database(dir))
+		}, nil},
+		"another, of the same size and time": {func(t *testing.T, dir string) {
+			info, err := os.Stat(database(dir))
+			check(t, err)
+			other := stranger(t, stampIn(t, database(dir))+(1<<30))
+			check(t, os.Truncate(other, info.Size()))
+			copyOver(t, other, database(dir))
+			check(t, os.Chtimes(database(dir), info.ModTime(), info.ModTime()))
+		}, nil},
+		"identity replaced, of the same size and time": {func(t *testing.T, dir string) {
+			path := filepath.Join(dir, IdentityFile)
+			info, err := os.Stat(path)
+			check(t, err)
+			check(t, os.WriteFile(path, []byte("b key"), 0o600))
+			check(t, os.Chtimes(path, info.ModTime(), info.ModTime()))
+		}, nil},
 		"log moved": {
 			func(t *testing.T, dir string) { check(t, os.Rename(filepath.Join(dir, Log), database(dir)+".moved")) },
 			func(t *testing.T, dir string) { check(t, os.Rename(database(dir)+".moved", filepath.Join(dir, Log))) },
@@ -84,6 +118,8 @@ func TestFilesGone(t *testing.T) {
 			must[bool](t)(s.Heard(ana, id(1), "in the database", now, now))
 			check(t, s.Flush())
 			check(t, s.Err())
+			time.Sleep(2 * timesTick) // so that times tell
+			check(t, s.Err())
 			must[bool](t)(s.Heard(ana, id(2), "in the journal", now, now))
 			c.lose(t, dir)
 			s.files.looked = time.Time{}
@@ -120,6 +156,39 @@ func TestFilesGone(t *testing.T) {
 			check(t, s.Err())
 		})
 	}
+}
+
+// stranger returns the database file of another directory, with a stamp.
+func stranger(t *testing.T, as stamp) string {
+	t.Helper()
+	dir := t.TempDir()
+	s := open(t, dir)
+	must[bool](t)(s.Heard(ana, id(900), "of another", now, now))
+	check(t, s.Close())
+	path := filepath.Join(dir, File)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	check(t, err)
+	_, err = f.WriteAt(binary.BigEndian.AppendUint32(nil, uint32(as)), stampAt)
+	check(t, err)
+	check(t, f.Close())
+	return path
+}
+
+// stampIn returns the stamp of a database file.
+func stampIn(t *testing.T, path string) stamp {
+	t.Helper()
+	f, err := os.Open(path)
+	check(t, err)
+	defer f.Close()
+	return must[stamp](t)(readStamp(f))
+}
+
+// copyOver writes a file over another, as cp does.
+func copyOver(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	check(t, err)
+	check(t, os.WriteFile(to, b, 0o600))
 }
 
 // scribble writes rubbish over a part of a file.
@@ -202,4 +271,85 @@ func TestGoneBesideAnother(t *testing.T) {
 		t.Error("another database is used beside one that runs")
 	}
 	_ = s.Close()
+}
+
+// What was copied over the database while it runs stays as it is: nothing of the log goes into it when the
+// process ends, and none uses it that starts beside one that runs.
+func TestCopyStaysWhole(t *testing.T) {
+	if os.PathSeparator == '\\' {
+		t.Skip("files that are open can't be replaced here")
+	}
+	for name, over := range map[string]func(t *testing.T, dir string) (path string){
+		"of another directory": func(t *testing.T, dir string) string {
+			return stranger(t, stampIn(t, filepath.Join(dir, File))+(1<<30))
+		},
+		"of before": func(t *testing.T, dir string) string { return filepath.Join(dir, "before") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir)
+			must[bool](t)(s.Heard(ana, id(1), "long ago", now, now))
+			check(t, s.Flush())
+			s.tidy()
+			check(t, copyFile(s.path, filepath.Join(dir, "before")))
+			for n := range 5 {
+				must[bool](t)(s.Heard(ana, id(2+n), "in the database", now, now))
+				check(t, s.Flush())
+			}
+			s.tidy()
+			must[bool](t)(s.Heard(ana, id(9), "in the log", now, now))
+			check(t, s.Flush())
+			from := over(t, dir)
+			copyOver(t, from, s.path)
+			if other, err := Open(dir); err == nil {
+				_ = other.Close()
+				t.Error("it is used beside one that runs")
+			}
+			if fresh, err := s.Heard(ana, id(10), "lost", now, now); fresh && err == nil {
+				t.Error("taken")
+			}
+			if s.Err() == nil {
+				t.Error("it isn't noticed")
+			}
+			_ = s.Close()
+			want, err := os.ReadFile(from)
+			check(t, err)
+			got, err := os.ReadFile(s.path)
+			check(t, err)
+			if !bytes.Equal(got, want) {
+				t.Error("the copy was written to")
+			}
+		})
+	}
+}
+
+// While much is heard, a copy is noticed before the next acknowledgement.
+func TestCopyDuringActivity(t *testing.T) {
+	if os.PathSeparator == '\\' {
+		t.Skip("files that are open can't be replaced here")
+	}
+	dir := t.TempDir()
+	s := open(t, dir)
+	n := 0
+	hear := func(during time.Duration) (taken int) {
+		for end := time.Now().Add(during); time.Now().Before(end); n++ {
+			if fresh, err := s.Heard(ana, id(n), "text", now, now); fresh && err == nil {
+				taken++
+			}
+		}
+		return taken
+	}
+	if hear(5*groupFor) == 0 {
+		t.Fatal("nothing is taken")
+	}
+	from := stranger(t, stampIn(t, s.path)+(1<<30))
+	hear(5 * groupFor)
+	copyOver(t, from, s.path)
+	time.Sleep(lookHolds)
+	if taken := hear(5 * groupFor); taken > 0 {
+		t.Errorf("%d are taken", taken)
+	}
+	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "replaced") {
+		t.Errorf("the reason is %v", err)
+	}
 }

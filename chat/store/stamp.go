@@ -36,6 +36,9 @@ func (s stamp) next() stamp {
 // newer reports whether a is of a later state than b, where both have a stamp.
 func newer(a, b stamp) bool { return a != 0 && b != 0 && int32(a-b) > 0 } //nolint:gosec // it wraps around
 
+// setBack reports whether a database that had a stamp has an older one now, or none, as one of an earlier earshot.
+func setBack(was, now stamp) bool { return was != 0 && now == 0 || newer(was, now) }
+
 // readStamp reads the stamp of a database file, without its log.
 func readStamp(f io.ReaderAt) (stamp, error) {
 	var b [4]byte
@@ -61,6 +64,7 @@ type mark struct{ f *os.File }
 const (
 	markedDatabase = 0   // id, the file's device and inode, and a checksum of these
 	markedStamp    = 64  // and its complement
+	markedInFile   = 80  // the stamp that was last seen in the database file itself, likewise
 	markedDoubt    = 128 // one byte
 )
 
@@ -101,23 +105,32 @@ func (m *mark) setDatabase(id databaseID, file fileID) {
 }
 
 // stamp returns the last state that was written; 0: not known.
-func (m *mark) stamp() stamp {
+func (m *mark) stamp() stamp { return m.stampAt(markedStamp) }
+
+func (m *mark) setStamp(s stamp) { m.setStampAt(markedStamp, s) }
+
+// inFile returns the last state that was seen in the file, without the log; 0: not known.
+func (m *mark) inFile() stamp { return m.stampAt(markedInFile) }
+
+func (m *mark) setInFile(s stamp) { m.setStampAt(markedInFile, s) }
+
+func (m *mark) stampAt(at int64) stamp {
 	var b [8]byte
 	if m == nil {
 		return 0
 	}
-	if _, err := m.f.ReadAt(b[:], markedStamp); err != nil || binary.BigEndian.Uint32(b[:]) != ^binary.BigEndian.Uint32(b[4:]) {
+	if _, err := m.f.ReadAt(b[:], at); err != nil || binary.BigEndian.Uint32(b[:]) != ^binary.BigEndian.Uint32(b[4:]) {
 		return 0
 	}
 	return stamp(binary.BigEndian.Uint32(b[:]))
 }
 
-func (m *mark) setStamp(s stamp) {
+func (m *mark) setStampAt(at int64, s stamp) {
 	if m == nil {
 		return
 	}
 	b := binary.BigEndian.AppendUint32(nil, uint32(s))
-	_, _ = m.f.WriteAt(binary.BigEndian.AppendUint32(b, ^uint32(s)), markedStamp)
+	_, _ = m.f.WriteAt(binary.BigEndian.AppendUint32(b, ^uint32(s)), at)
 }
 
 // doubt reports whether the database is still to be checked.

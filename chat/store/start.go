@@ -64,7 +64,7 @@ func (s *Store) open() error {
 	if err := s.write.inWAL(); err != nil {
 		return err
 	}
-	if err := s.acquaint(); err != nil {
+	if err := s.acquaint(others); err != nil {
 		return err
 	}
 	if s.read, err = connect(s.path); err != nil {
@@ -342,17 +342,27 @@ func (s *Store) compare() {
 	}
 }
 
-// acquaint notes which database is open, and in which state.
-func (s *Store) acquaint() error {
+// acquaint notes which database is open, and in which state. It fails where that isn't what the others
+// that run have written.
+func (s *Store) acquaint(others []Process) error {
 	var id []byte
-	var now int64
-	if err := s.write.get("SELECT id FROM origin", nil, &id); err != nil {
+	var root, page, now int64
+	wasID, _, known := s.mark.database()
+	was, wasInFile := s.mark.stamp(), s.mark.inFile() // before the present ones: they go on
+	if err := s.write.get(`SELECT id, (SELECT rootpage FROM sqlite_schema WHERE name = 'origin'), page_size FROM origin, pragma_page_size`, nil, &id, &root, &page); err != nil {
 		return err
 	}
 	if err := s.write.get("PRAGMA application_id", nil, &now); err != nil {
 		return err
 	}
+	if len(others) > 0 && known {
+		inFile, err := readStamp(s.file)
+		if err != nil || databaseID(id) != wasID || setBack(was, stamp(now)) || setBack(wasInFile, inFile) { //nolint:gosec // as SQLite has it
+			return s.gone(others)
+		}
+	}
 	s.id = databaseID(id)
+	s.files.database = original{file: s.file, id: s.id, page: page, at: (root - 1) * page, mark: s.mark, writes: newWrites(s.real)}
 	if file, err := identify(s.path); err == nil {
 		s.mark.setDatabase(s.id, file)
 	}

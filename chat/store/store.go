@@ -20,7 +20,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -59,13 +58,11 @@ type Store struct {
 
 	mu       sync.Mutex
 	files    openFiles
-	writes   *writes               // of all processes, to the files whose contents are looked at
-	sound    uint64                // of writes, when the contents were right
-	inFile   stamp                 // of the database file, as last seen there
-	lost     error                 // why nothing is kept any more, until a restart; nil: all is well
-	damage   atomic.Pointer[error] // why the database can't be read; nil: it can
-	pending  []record              // in the journal, not yet in the database
-	flushing []record              // the same, older: their turn has come
+	writes   *writes  // of all processes, to the files whose contents are looked at
+	sound    uint64   // of writes, when the contents were right
+	lost     error    // why nothing is kept any more, until a restart; nil: all is well
+	pending  []record // in the journal, not yet in the database
+	flushing []record // the same, older: their turn has come
 	fresh    map[messageKey]struct{}
 	clear    map[chat.Key]time.Time // when nothing waited for somebody
 	broken   error                  // why the last flush failed; nil: it didn't
@@ -242,7 +239,7 @@ func (s *Store) release() {
 			k.leaveFiles()
 		}
 	}
-	if s.read != nil {
+	if s.read != nil && !lost { // the last to be closed would write the log to what may be another database
 		s.read.close()
 	}
 	if s.write != nil {
@@ -281,7 +278,7 @@ func (s *Store) writing(f func() error) error {
 	if errors.Is(err, errUnchanged) {
 		return nil
 	}
-	s.spoiled(err)
+	err = s.spoiled(err)
 	if s.past { // nobody else waits meanwhile
 		return s.waited(err)
 	}
@@ -296,7 +293,7 @@ func (s *Store) reading(f func(k *conn) error) error {
 	s.readMu.Lock()
 	defer s.readMu.Unlock()
 	err := f(s.read)
-	s.spoiled(err)
+	err = s.spoiled(err)
 	return s.explain(err)
 }
 

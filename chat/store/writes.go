@@ -1,7 +1,6 @@
 package store
 
 import (
-	"os"
 	"sync"
 	"time"
 )
@@ -13,19 +12,24 @@ type writes struct {
 	files   []fileTime
 	settled bool // at the last look all times were in the past: what is written later shows
 	count   uint64
+	now     func() time.Time // time.Now, but in tests
 }
 
 type fileTime struct {
-	path string
-	at   time.Time // zero: the file can't be looked at
-	size int64
+	path    string
+	written time.Time // zero: the file can't be looked at
+	changed time.Time // a program that sets the other, as touch does, moves this one
+	size    int64
 }
 
-// timesTick is longer than the time of a file takes to move on.
-const timesTick = 100 * time.Millisecond
+// How long the times of a file take to move on, at most.
+const (
+	timesTick  = 100 * time.Millisecond
+	coarseTick = 2*time.Second + timesTick // on file systems that keep full seconds
+)
 
 func newWrites(paths ...string) *writes {
-	w := new(writes)
+	w := &writes{now: time.Now}
 	for _, path := range paths {
 		w.files = append(w.files, fileTime{path: path})
 	}
@@ -36,15 +40,15 @@ func newWrites(paths ...string) *writes {
 func (w *writes) upTo() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
+	now := w.now()
 	same, settled := w.settled, timesTell
 	for i, was := range w.files {
 		f := fileTime{path: was.path}
-		if info, err := os.Stat(f.path); err == nil {
-			f.at, f.size = info.ModTime(), info.Size()
+		if written, changed, size, err := timesOf(f.path); err == nil {
+			f.written, f.changed, f.size = written, changed, size
 		}
-		same = same && f.size == was.size && f.at.Equal(was.at)
-		settled = settled && now.Sub(f.at) > timesTick
+		same = same && f.size == was.size && f.written.Equal(was.written) && f.changed.Equal(was.changed)
+		settled = settled && over(f.written, now) && over(f.changed, now)
 		w.files[i] = f
 	}
 	w.settled = settled
@@ -52,4 +56,13 @@ func (w *writes) upTo() uint64 {
 		w.count++
 	}
 	return w.count
+}
+
+// over reports whether what is written to a file from now on gives it a later time.
+func over(at, now time.Time) bool {
+	tick := timesTick
+	if at.Nanosecond() == 0 {
+		tick = coarseTick
+	}
+	return now.Sub(at) > tick
 }

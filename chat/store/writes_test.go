@@ -20,6 +20,13 @@ func TestWrites(t *testing.T) {
 	now := time.Now()
 	write("one", now.Add(-time.Hour))
 	w := newWrites(path, filepath.Join(t.TempDir(), "absent"))
+	soon := false // the look comes right after the write
+	w.now = func() time.Time {
+		if soon {
+			return time.Now()
+		}
+		return time.Now().Add(coarseTick)
+	}
 	var before uint64 // which stands for what was never looked at
 	for _, c := range []struct {
 		name string
@@ -30,9 +37,11 @@ func TestWrites(t *testing.T) {
 		{"nothing was written", func() {}, true},
 		{"the same length", func() { write("two", now.Add(-time.Minute)) }, false},
 		{"nothing again", func() {}, true},
+		{"the same length and time", func() { write("one", now.Add(-time.Minute)) }, false},
+		{"nothing once more", func() {}, true},
 		{"an older copy", func() { write("one", now.Add(-2*time.Hour)) }, false},
 		{"another length at the same time", func() { write("longer", now.Add(-2*time.Hour)) }, false},
-		{"a moment before the look", func() { write("before", time.Now()) }, false},
+		{"a moment before the look", func() { soon = true; write("before", time.Now()) }, false},
 		{"and the same moment after it", func() {
 			info, err := os.Stat(path)
 			check(t, err)
@@ -40,6 +49,8 @@ func TestWrites(t *testing.T) {
 		}, false},
 		{"the clock was set back", func() { write("future", now.Add(time.Hour)) }, false},
 		{"while that lasts nothing is sure", func() {}, false},
+		{"while it keeps full seconds the same", func() { soon = false; write("coarse", now.Add(coarseTick/2).Truncate(time.Second)) }, false},
+		{"a second later", func() {}, false},
 		{"removed", func() { check(t, os.Remove(path)) }, false},
 		{"still removed", func() {}, true},
 	} {
