@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -131,5 +132,43 @@ func TestDeletedIsKnown(t *testing.T) {
 	clock.passes(remembered + time.Hour)
 	if !again() {
 		t.Error("the id is known for ever")
+	}
+}
+
+// What was said or heard while the clock was wrong is dated by its delivery, or by the time that has passed since it
+// was kept.
+func TestWrongClock(t *testing.T) {
+	s := open(t, t.TempDir())
+	c := setClock(s)
+	want := map[string]time.Time{}
+	right := now
+	passes := func(d time.Duration) {
+		c.up += d
+		c.wall, right = c.wall.Add(d), right.Add(d)
+	}
+	for i, wrong := range []time.Time{now.Add(400 * 24 * time.Hour), time.UnixMilli(0), time.Date(11240, 1, 1, 0, 0, 0, 0, time.UTC), now.Add(26 * time.Hour)} {
+		c.wall = wrong
+		queued, heard := fmt.Sprint("queued ", i), fmt.Sprint("heard ", i)
+		must[bool](t)(s.Said(chat.Saying{To: ana.Key, ID: id(10 * i), Text: queued, Sent: c.wall}))
+		must[bool](t)(s.Heard(bob, id(10*i+1), heard, c.wall, c.wall))
+		check(t, s.Flush())
+		want[queued], want[heard] = right, right
+		passes(time.Minute)
+	}
+	c.wall = right
+	must[bool](t)(s.Said(chat.Saying{To: ana.Key, ID: id(99), Text: "right", Sent: c.wall}))
+	want["right"] = right
+	passes(time.Hour)
+	check(t, s.Delivered(ana.Key, id(0), c.wall))
+	want["queued 0"] = right
+	check(t, s.Flush())
+	all := must[[]Message](t)(s.Log(Filter{}))
+	if len(all) != len(want) {
+		t.Errorf("%d messages, want %d", len(all), len(want))
+	}
+	for _, m := range append(all, must[[]Message](t)(s.Undelivered())...) {
+		if got := m.At(); got.Sub(want[m.Text]).Abs() > time.Second {
+			t.Errorf("%q is of %v, want %v", m.Text, got, want[m.Text])
+		}
 	}
 }

@@ -43,19 +43,56 @@ type Message struct {
 	Clock    uint64       // its time there (SPEC §13.10)
 	Late     bool         // with Filter.Follow: it stands before one kept before it
 	Declined chat.Reason  // why the peer, the last time, hasn't taken it; 0: it wasn't declined
+
+	at time.Time // what At returns
 }
 
-// likely is when times begin that a clock shows which was ever set.
-var likely = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+// At returns when a message was said here or heard, by our clock: that of others proves nothing. Where our clock was wrong,
+// it is when the message was delivered, or about when it was kept, by the time that was seen to pass since.
+func (m *Message) At() time.Time { return m.at }
 
-// At returns when a message was said here or heard, by our clock: that of others proves nothing. What was said before the
-// clock was set counts as said when it was delivered.
-func (m *Message) At() time.Time {
-	if !m.Out || m.Sent.Before(likely) && !m.Received.IsZero() {
-		return m.Received
+// dates tells when messages were said or heard.
+type dates struct {
+	now    time.Time
+	passed int64 // as of now, in ms
+}
+
+func (s *Store) dates(k *conn) (dates, error) {
+	passed, _, err := s.look(k)
+	s.elapsedMu.Lock()
+	defer s.elapsedMu.Unlock()
+	_, now := s.clock()
+	return dates{now, passed}, err
+}
+
+// at returns what At does, of a message that was kept when so much had passed; 0: that wasn't counted yet.
+func (d dates) at(m *Message, passed int64) time.Time {
+	at := m.Received
+	if m.Out {
+		at = m.Sent
 	}
-	return m.Sent
+	switch {
+	case d.likely(at):
+	case m.Out && d.likely(m.Received):
+		return m.Received
+	case passed > 0:
+		return d.now.Add(-time.Duration(d.passed-passed) * time.Millisecond)
+	}
+	return at
 }
+
+// likely reports whether a time can be right (SPEC §13.6).
+func (d dates) likely(t time.Time) bool {
+	ms := t.UnixMilli()
+	return firstTime <= ms && ms < lastTime && !t.After(d.now.Add(maxAhead))
+}
+
+// Times that can be right, in ms since 1970, are from 2000 to 9999, and no more than a day ahead.
+const (
+	firstTime = 946_684_800_000
+	lastTime  = 253_402_300_800_000
+	maxAhead  = 24 * time.Hour
+)
 
 // Filter picks messages. Its zero value picks all.
 type Filter struct {
@@ -74,7 +111,7 @@ type Filter struct {
 
 const columns = `m.n, m.id, coalesce(p.key, x''), coalesce(p.name, m.name), CASE WHEN m.out THEN '' ELSE m.name END, m.out,
 	CASE WHEN m.text = '' THEN coalesce((SELECT r.text FROM messages r WHERE r.peer = -1 AND r.id = m.id), '') ELSE m.text END,
-	m.sent, m.received, m.status, m.status = 0 AND m.owner = 0, m.room, m.clock, m.declined, m.failure
+	m.sent, m.received, m.status, m.status = 0 AND m.owner = 0, m.room, m.clock, m.declined, m.failure, m.passed
 	FROM messages m LEFT JOIN people p ON p.n = m.peer`
 
 // at is when a message was said or heard; there is an index of it.
@@ -159,6 +196,10 @@ func (s *Store) pick(f *Filter) (all []Message, err error) {
 		if err != nil {
 			return err
 		}
+		d, err := s.dates(k)
+		if err != nil {
+			return err
+		}
 		order := []string{"m.n"}
 		if ordered {
 			order = []string{"m.bound", "m.clock", "m.ref"}
@@ -185,7 +226,7 @@ func (s *Store) pick(f *Filter) (all []Message, err error) {
 			query += fmt.Sprintf(" LIMIT %d", f.Limit)
 		}
 		err = k.each(query, args, func(scan func(...any) error) error {
-			m, err := scanMessage(scan)
+			m, err := scanMessage(scan, d)
 			all = append(all, m)
 			return err
 		})
@@ -203,12 +244,13 @@ func (s *Store) pick(f *Filter) (all []Message, err error) {
 const late = `SELECT EXISTS (SELECT 1 FROM messages m WHERE m.room <> '' AND (m.out = 0 OR m.peer = -1) AND m.room = o.room
 	AND (m.bound, m.clock, m.ref) > (o.bound, o.clock, o.ref) AND m.n < o.n) FROM messages o WHERE o.n = ?`
 
-func scanMessage(scan func(...any) error) (m Message, err error) {
+func scanMessage(scan func(...any) error, d dates) (m Message, err error) {
 	var id, key []byte
-	var sent, received int64
-	err = scan(&m.N, &id, &key, &m.Name, &m.As, &m.Out, &m.Text, &sent, &received, &m.Status, &m.Idle, &m.Room, &m.Clock, &m.Declined, &m.Failure)
+	var sent, received, passed int64
+	err = scan(&m.N, &id, &key, &m.Name, &m.As, &m.Out, &m.Text, &sent, &received, &m.Status, &m.Idle, &m.Room, &m.Clock, &m.Declined, &m.Failure, &passed)
 	copy(m.ID[:], id)
 	copy(m.Peer[:], key)
 	m.Sent, m.Received = time.UnixMilli(sent), moment(received)
+	m.at = d.at(&m, passed)
 	return m, err
 }

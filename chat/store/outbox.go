@@ -58,8 +58,12 @@ func (s *Store) Undelivered() (all []Message, err error) {
 	}
 	err = s.reading(func(k *conn) error {
 		all = nil
+		d, err := s.dates(k)
+		if err != nil {
+			return err
+		}
 		return k.each(`SELECT `+columns+` WHERE m.status <> 1 ORDER BY m.n`, nil, func(scan func(...any) error) error {
-			m, err := scanMessage(scan)
+			m, err := scanMessage(scan, d)
 			all = append(all, m)
 			return err
 		})

@@ -53,9 +53,13 @@ func (s *Store) find(f *Filter) (all []Message, err error) {
 		if err != nil {
 			return err
 		}
+		d, err := s.dates(k)
+		if err != nil {
+			return err
+		}
 		count, size := 0, 0
 		err = k.each(`SELECT `+columns+` WHERE `+where+` ORDER BY m.n DESC LIMIT ?`, append(slices.Clone(args), readAt), func(scan func(...any) error) error {
-			m, err := scanMessage(scan)
+			m, err := scanMessage(scan, d)
 			keep(m)
 			top = m.N - 1
 			count++
@@ -79,7 +83,7 @@ func (s *Store) find(f *Filter) (all []Message, err error) {
 					SELECT rowid FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ? ORDER BY rowid DESC)
 				ORDER BY m.n DESC LIMIT ?`, append(slices.Clone(args), match, max(from, 0), to, bestOf),
 				func(scan func(...any) error) error {
-					m, err := scanMessage(scan)
+					m, err := scanMessage(scan, d)
 					keep(m)
 					return err
 				})

@@ -105,7 +105,7 @@ func (a *archive) listOutbox(c *cli.Context, all []store.Message) error {
 		if m.Room != "" {
 			to += " in " + app.RoomName(m.Room)
 		}
-		rows = append(rows, []string{m.ID.String()[:shortID], to, m.Sent.Local().Format("2006-01-02 15:04"), withReason(m), clip(m.Text)})
+		rows = append(rows, []string{m.ID.String()[:shortID], to, m.At().Local().Format("2006-01-02 15:04"), withReason(m), clip(m.Text)})
 		if m.Status == store.Failed && m.Failure != chat.NotInTime && !slices.Contains(failures, m.Failure) {
 			failures = append(failures, m.Failure)
 			a.p.notice(m.ID.String()[:shortID]+" failed: "+app.Why(m.Failure), app.Remedy(m.Failure))
