@@ -87,11 +87,11 @@ type App struct {
 	rereading    sync.Mutex
 	trouble      func(error)
 	strangers    map[chat.Key]bool // of pump: met, and not yet known
-	announced    sync.Map          // chat.Key to the name that they announce, while visible
 
 	lock      *flock.Flock
 	listening chan struct{} // closed once there is the Node
 	knock     chan chat.Key // those who don't answer
+	claimed   chan chat.Key // contacts who announce another name than they are known to have
 	done      chan struct{}
 
 	changed  chan struct{}
@@ -140,7 +140,7 @@ func Start(cfg Config, discover bool) (*App, error) {
 	a := &App{
 		Me:   chat.Person{Key: identity.Key()},
 		Port: uint16(conn.LocalAddr().(*net.UDPAddr).Port),
-		done: make(chan struct{}), listening: make(chan struct{}), knock: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
+		done: make(chan struct{}), listening: make(chan struct{}), knock: make(chan chat.Key, 16), claimed: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
 		firstContact: cfg.FirstContact, renamed: cfg.Renamed, changed: make(chan struct{}, 1), trouble: cfg.Trouble,
 	}
 	if a.trouble == nil {
@@ -200,7 +200,7 @@ func (a *App) open(cfg Config, identity *chat.Identity, conn *net.UDPConn, m mem
 		Identity: identity, Name: a.called.Name, Alias: a.called.Alias, Unanswered: a.unanswered, Refuse: a.Book.Blocked, Passing: cfg.Brief,
 	}
 	if a.Store != nil {
-		node.Store = keeper{a.Store, &a.announced}
+		node.Store = keeper{a.Store, a.Book}
 	}
 	node.Rooms, a.Surplus = memberships(cfg.Rooms, m.rooms)
 	if a.Store != nil && a.called.keep {
@@ -251,6 +251,7 @@ func (a *App) Deliver(cfg Config) {
 		out.look(a.Store)
 		a.follower = &follower{App: a, spoken: map[string]bool{}}
 		a.working.Go(func() { a.courier(cfg.Log.Warn, out) })
+		a.working.Go(a.proveNames)
 		a.working.Go(func() { prune(a.Store, cfg.Keep, a.done, cfg.Log.Warn) })
 	}
 }
@@ -359,11 +360,12 @@ func (a *App) sight(out chan<- discovery.Event, hidden bool) {
 		// Whoever goes keeps the last address, so that what is said to them waits there.
 		key, err := chat.ParseKey(e.Peer.ID)
 		if err == nil && e.Change != discovery.Down {
-			a.announced.Store(key, e.Peer.Name)
+			a.Book.Announce(key, e.Peer.Name)
 			a.Node.Hint(key, e.Peer.Addrs)
+			a.claim(key, e.Peer.Name)
 		}
 		if err == nil && e.Change == discovery.Down {
-			a.announced.Delete(key)
+			a.Book.Announce(key, "")
 			a.Node.Unseen(key)
 		}
 		if err == nil && a.Book.Blocked(key) {

@@ -23,6 +23,8 @@ type Book struct {
 	people  []store.Person // those last there first
 	byKey   map[chat.Key]store.Person
 	holders map[string]store.Person // who is meant by a name, folded
+
+	visible map[chat.Key]string // what those visible announce as their names: claims
 }
 
 // Read reads the book anew.
@@ -64,6 +66,25 @@ func (b *Book) Get(key chat.Key) (store.Person, bool) {
 	defer b.mu.RUnlock()
 	p, ok := b.byKey[key]
 	return p, ok
+}
+
+// Announce notes the name that somebody visible announces; empty: they aren't visible any more.
+func (b *Book) Announce(key chat.Key, name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.visible == nil {
+		b.visible = map[chat.Key]string{}
+	}
+	if b.visible[key] = name; name == "" {
+		delete(b.visible, key)
+	}
+}
+
+// Announced returns the name that somebody visible announces, else "".
+func (b *Book) Announced(key chat.Key) string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.visible[key]
 }
 
 // Blocked reports whether to have nothing to do with somebody.
@@ -161,17 +182,23 @@ func (b *Book) find(q Query, may func(store.Person) bool) (store.Person, error) 
 	return p, nil
 }
 
-// announced returns the contacts known otherwise who call themselves so, or were known so before
-// they had a petname.
+// announced returns the contacts known otherwise who call themselves so, in a session or where
+// they are visible, or were known so before they had a petname.
 func (b *Book) announced(name string) (all []store.Person) {
 	fold := clean.Fold(name)
 	for _, p := range b.People() {
 		shown := cmp.Or(p.Petname, p.Label)
-		if clean.Fold(shown) != fold && (clean.Fold(p.Name) == fold || clean.Fold(p.Label) == fold) {
+		if clean.Fold(shown) != fold && (clean.Fold(p.Name) == fold || clean.Fold(p.Label) == fold || b.claims(p, fold)) {
 			all = append(all, p)
 		}
 	}
 	return all
+}
+
+// claims reports whether a contact announces a name, which is given folded. Anybody can announce it
+// for them; and those blocked can't take it from others.
+func (b *Book) claims(p store.Person, fold string) bool {
+	return !p.Blocked && fold != "" && clean.Fold(b.Announced(p.Key)) == fold
 }
 
 // anyOf reports that arg may mean any of these contacts.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -149,7 +148,7 @@ func tellDamaged(s *store.Store, trouble func(error)) {
 // their name yet is kept under the one that they announce.
 type keeper struct {
 	*store.Store
-	announced *sync.Map // since a node's store mustn't ask Presence, which calls the node
+	book *Book // since a node's store mustn't ask Presence, which calls the node
 }
 
 func (k keeper) Outbox(to chat.Key) ([]chat.Saying, error) {
@@ -173,9 +172,7 @@ func (k keeper) SaidIn(m chat.Saying, to []chat.Person) (own []bool, err error) 
 }
 
 func (k keeper) name(key chat.Key, told string) string {
-	announced, _ := k.announced.Load(key)
-	name, _ := announced.(string)
-	return cmp.Or(told, name)
+	return cmp.Or(told, k.book.Announced(key))
 }
 
 // watch returns what tells of writes in a directory; nil where there is no such thing.

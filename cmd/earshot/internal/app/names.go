@@ -2,11 +2,13 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"net/netip"
 	"os"
 	"os/user"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"earshot/chat"
@@ -173,6 +175,48 @@ func (a *App) rename(e chat.Event, known store.Person) {
 	}
 	if a.Store.Renamed(e.Person, a.Book.mayLabel(e.Person, a.Name())) == nil {
 		a.reread()
+	}
+}
+
+// proveEvery is how often a contact is asked at most whether the name announced for them is theirs.
+const proveEvery = time.Minute
+
+// claim has a contact prove the name announced for them, where they are known by another: only what
+// they say in a session counts. When many wait, one who is left out is noticed again.
+func (a *App) claim(key chat.Key, name string) {
+	if p, known := a.Book.Get(key); !known || p.Blocked || p.Name == name {
+		return
+	}
+	select {
+	case a.claimed <- key:
+	default:
+	}
+}
+
+// proveNames opens sessions with those who have been claimed to be called otherwise, one by one.
+func (a *App) proveNames() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	a.working.Go(func() {
+		select {
+		case <-a.done:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	asked := map[chat.Key]time.Time{}
+	for {
+		select {
+		case key := <-a.claimed:
+			if now := time.Now(); asked[key].IsZero() || now.Sub(asked[key]) >= proveEvery {
+				asked[key] = now
+				limited, end := context.WithTimeout(ctx, adoptFor)
+				_, _ = a.Node.Open(limited, chat.Target{Key: key})
+				end()
+			}
+		case <-a.done:
+			return
+		}
 	}
 }
 

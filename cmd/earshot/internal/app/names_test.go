@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -186,6 +187,34 @@ func TestLabels(t *testing.T) {
 		t.Errorf("with somebody known as root, root is %q", got)
 	}
 
+	// What a visible contact announces resolves before it is proven, with the same care.
+	b.Announce(bob.Key, "Gonzo")
+	if got := pick("gonzo"); got != "bbbbbb" {
+		t.Errorf("announced, gonzo is %q", got)
+	}
+	if q := (Query{Arg: "gonzo"}); b.means(q, discovery.Peer{ID: bob.Key.String()}) || !b.means(Query{Arg: "bob"}, discovery.Peer{ID: bob.Key.String()}) {
+		t.Error("others aren't waited for where a name is only announced, or are where it is proven")
+	}
+	if got := pick("gonzo", discovery.Peer{ID: key(t, "dddddd"), Name: "gonzo"}); got != "any of gonzo·dddddd bob·bbbbbb" {
+		t.Errorf("with another gonzo about, gonzo is %q", got)
+	}
+	b.Announce(eve.Key, "gonzo") // who is blocked
+	if got := pick("gonzo"); got != "bbbbbb" {
+		t.Errorf("announced by one blocked too, gonzo is %q", got)
+	}
+	b.Announce(ana.Key, "gonzo")
+	if got := pick("gonzo"); !strings.HasPrefix(got, "any of ") {
+		t.Errorf("announced by two contacts, gonzo is %q", got)
+	}
+	b.Announce(ana.Key, "root") // the label of ffffff, who isn't visible
+	if got := pick("root"); got != "nobody called root is visible" {
+		t.Errorf("announced by a contact, the label of another is %q", got)
+	}
+	b.Announce(ana.Key, "")
+	if b.Announce(bob.Key, ""); pick("gonzo") != "nobody called gonzo is visible" {
+		t.Errorf("once bob has left, gonzo is %q", pick("gonzo"))
+	}
+
 	// What becomes of a label when another comes by it, or its owner is forgotten.
 	read(s.Renamed(chat.Person{Key: ana.Key, Name: "bob"}, b.mayLabel(chat.Person{Key: ana.Key, Name: "bob"}, "me")))
 	if label := b.Label(ana, nil, "me"); label != "ana" {
@@ -242,5 +271,46 @@ func TestRenamedWhileTalking(t *testing.T) {
 	lines := d.Lines(d.Current())
 	if l := lines[len(lines)-1]; d.Label(Conv{Key: l.From})+d.As(l)+": "+l.Text != "bob✔ (alerts): three" {
 		t.Errorf("shown as %q%q", d.Label(Conv{Key: l.From}), d.As(l))
+	}
+}
+
+// A contact who is announced under another name proves it, without a word having passed, and is
+// asked no more often than is useful.
+func TestAnnouncedNameIsProven(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	told := make(chan string, 10)
+	start := func(name string, renamed func(*App, store.Person, string)) *App {
+		t.Helper()
+		a, err := Start(Config{Name: name, Dir: t.TempDir(), Log: log, Renamed: renamed}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			for range a.Chat {
+			}
+		}()
+		t.Cleanup(func() { a.Close(func(chat.Event) {}) })
+		return a
+	}
+	gus := start("gonzo", nil)
+	ana := start("ana", func(_ *App, was store.Person, name string) { told <- Renaming(was, name) })
+	if err := errors.Join(ana.Store.SetBlocked(chat.Person{Key: gus.Me.Key, Name: "gus"}, false, time.Now()), ana.Book.Read(ana.Store)); err != nil {
+		t.Fatal(err)
+	}
+	ana.Deliver(Config{Log: log})
+	ana.Node.Hint(gus.Me.Key, []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), gus.Port)})
+	ana.claim(gus.Me.Key, "gus") // as known
+	ana.claim(chat.Key{9}, "eve")
+	if len(ana.claimed) != 0 {
+		t.Error("names of strangers, or that are known, are to be proven")
+	}
+	ana.claim(gus.Me.Key, "mallory") // a forged record
+	select {
+	case got := <-told:
+		if got != "gus is now called gonzo" {
+			t.Errorf("told: %s", got)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it wasn't told")
 	}
 }

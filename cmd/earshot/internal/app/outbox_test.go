@@ -2,7 +2,6 @@ package app
 
 import (
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -90,7 +89,7 @@ func TestNothingStaleIsSent(t *testing.T) {
 		}
 		up += 5 * 24 * time.Hour
 	}
-	all, err := keeper{s, new(sync.Map)}.Outbox(ana.Key)
+	all, err := keeper{s, new(Book)}.Outbox(ana.Key)
 	if err != nil || len(all) != 1 || all[0].Text != "new" {
 		t.Errorf("sends %v, %v", all, err)
 	}
@@ -108,11 +107,11 @@ func TestKeptUnderTheAnnouncedName(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	k := keeper{s, new(sync.Map)}
+	k := keeper{s, new(Book)}
 	ana, bob, carol := chat.Key{1}, chat.Key{2}, chat.Person{Key: chat.Key{3}, Name: "carol"}
-	k.announced.Store(ana, "ana")
-	k.announced.Store(bob, "bob")
-	k.announced.Store(carol.Key, "eve")
+	k.book.Announce(ana, "ana")
+	k.book.Announce(bob, "bob")
+	k.book.Announce(carol.Key, "eve")
 	if _, err := k.SaidIn(chat.Saying{ID: chat.MessageID{1}, Text: "hello", Room: "#here"}, []chat.Person{{Key: ana}, carol}); err != nil {
 		t.Fatal(err)
 	}

@@ -144,10 +144,13 @@ func (b *Book) Match(q Query, peers []discovery.Peer, prefix bool) (discovery.Pe
 	return peer, err
 }
 
-// means reports whether q names p among those known too.
+// means reports whether q names p among those known too, by what they have proven: others who
+// have a name that is only announced may be yet to come.
 func (b *Book) means(q Query, p discovery.Peer) bool {
 	known, err := b.Find(q)
-	return err == nil && known.Key.String() == p.ID
+	fold := clean.Fold(q.Arg)
+	proven := fold == clean.Fold(known.Petname) || fold == clean.Fold(known.Label) || fold == clean.Fold(known.Name)
+	return err == nil && known.Key.String() == p.ID && (proven || !b.claims(known, fold))
 }
 
 // Target returns where p says it is, and who it must prove to be.
