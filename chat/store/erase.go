@@ -84,7 +84,7 @@ func (s *Store) Forget(ctx context.Context, key chat.Key) error {
 		s.copyContacts()
 		return nil
 	})
-	return s.scrub(ctx, journals)
+	return s.scrub(ctx, journals, s.contactsAside(key)...)
 }
 
 // takeIn has in the database what other processes have written until now, or it would come back after it

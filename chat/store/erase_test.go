@@ -217,6 +217,53 @@ func TestDeleteBesideTheDatabase(t *testing.T) {
 	must[int64](t)(s.Delete(ctx, Filter{}))
 }
 
+// Where the database is a link, copies stand beside what it leads to, and in the data directory.
+func TestDeleteBesideALink(t *testing.T) {
+	if os.PathSeparator == '\\' {
+		t.Skip("links take rights here")
+	}
+	dir, elsewhere := filepath.Join(t.TempDir(), "a[b"), filepath.Join(t.TempDir(), "c*d") // no patterns
+	check(t, os.Mkdir(dir, 0o700))
+	check(t, os.Mkdir(elsewhere, 0o700))
+	check(t, open(t, dir).Close())
+	for _, name := range []string{File, MarkFile} {
+		check(t, os.Rename(filepath.Join(dir, name), filepath.Join(elsewhere, name)))
+	}
+	check(t, os.Symlink(filepath.Join(elsewhere, File), filepath.Join(dir, File)))
+	s := open(t, dir)
+	converse(t, s, 100)
+	for _, path := range []string{filepath.Join(elsewhere, Log) + ".set-aside-1", filepath.Join(elsewhere, File) + ".copy", filepath.Join(dir, Log) + ".set-aside-1"} {
+		check(t, os.WriteFile(path, []byte("zzsecret"), 0o600))
+		var e *Error
+		if _, err := s.Delete(ctx, Filter{}); !errors.Is(err, ErrResidue) || !errors.As(err, &e) || e.Path != path {
+			t.Errorf("%s: %v", path, err)
+		}
+		check(t, os.Remove(path))
+	}
+	must[int64](t)(s.Delete(ctx, Filter{}))
+}
+
+// Copies of contacts are named when one of them is forgotten, and only then.
+func TestForgetBesideTheDatabase(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	for _, name := range []string{ContactsFile + ".set-aside-1", "." + ContactsFile + "-12345"} {
+		hear(t, s, 1, "hello")
+		path := filepath.Join(dir, name)
+		check(t, os.WriteFile(path, []byte(ana.Key.String()), 0o600))
+		must[int64](t)(s.Delete(ctx, Filter{}))
+		var e *Error
+		if err := s.Forget(ctx, ana.Key); !errors.Is(err, ErrResidue) || !errors.As(err, &e) || e.Path != path || !strings.Contains(e.Remedy, path) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if people := must[[]Person](t)(s.People()); people != nil {
+			t.Errorf("known: %v", people)
+		}
+		check(t, os.Remove(path))
+		check(t, s.Forget(ctx, ana.Key))
+	}
+}
+
 // Who deletes much lets others write, and can be interrupted.
 func TestDeleteInPortions(t *testing.T) {
 	dir := t.TempDir()

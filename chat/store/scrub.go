@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"earshot/chat"
 )
 
 // ErrResidue reports a file that still holds copies of what was deleted.
@@ -26,8 +29,8 @@ const (
 )
 
 // scrub leaves nothing of what was removed in the files, and gives its space back to the disk. journals
-// are those in which some of it was, as of begins.
-func (s *Store) scrub(ctx context.Context, journals map[string]uint64) error {
+// are those in which some of it was, as of begins; besides are other files that hold copies of it.
+func (s *Store) scrub(ctx context.Context, journals map[string]uint64, besides ...string) error {
 	for _, step := range []func(context.Context) error{s.forgetWords, s.giveBack, s.zeroUnused, s.truncateLog} {
 		if err := step(ctx); err != nil {
 			return s.explain(err)
@@ -41,7 +44,7 @@ func (s *Store) scrub(ctx context.Context, journals map[string]uint64) error {
 			"let it go on, or end it, and do the same again",
 		}
 	}
-	if aside := s.setAside(); len(aside) > 0 {
+	if aside := append(s.setAside(), besides...); len(aside) > 0 {
 		return &Error{
 			aside[0], fmt.Errorf("%w, since it was set aside or copied", ErrResidue),
 			"remove it when you don't need it: " + strings.Join(aside, ", "),
@@ -50,15 +53,55 @@ func (s *Store) scrub(ctx context.Context, journals map[string]uint64) error {
 	return nil
 }
 
-// setAside returns the files in the data directory, besides those in use, that are made of these.
+// setAside returns the files in the data directory, and beside the database where that is a link, that are
+// made of those in use.
 func (s *Store) setAside() (files []string) {
-	for _, pattern := range []string{s.path + "?*", filepath.Join(s.running(), "*.[ab].*"), filepath.Join(s.Dir(), beforeRestore+"*", "*")} {
-		all, _ := filepath.Glob(pattern)
-		files = append(files, all...)
+	for _, path := range slices.Compact([]string{s.path, s.real}) {
+		used := []string{path, path + "-wal", path + "-shm", path + "-mark"}
+		for _, file := range beginning(path) {
+			if !slices.Contains(used, file) {
+				files = append(files, file)
+			}
+		}
 	}
+	for _, file := range beginning(s.running() + string(filepath.Separator)) {
+		if _, end, _ := strings.Cut(filepath.Base(file), "."); strings.HasPrefix(end, "a.") || strings.HasPrefix(end, "b.") {
+			files = append(files, file)
+		}
+	}
+	for _, dir := range beginning(filepath.Join(s.Dir(), beforeRestore)) {
+		files = append(files, beginning(dir+string(filepath.Separator))...)
+	}
+	return holdingAny(files)
+}
+
+// contactsAside returns the files with copies of contacts besides the database: those set aside, and
+// the copy in use where it couldn't be written anew without somebody.
+func (s *Store) contactsAside(key chat.Key) []string {
+	files := append(beginning(s.contactsPath()+"."), beginning(filepath.Join(s.Dir(), "."+ContactsFile+"-"))...)
+	if b, err := os.ReadFile(s.contactsPath()); err == nil && bytes.Contains(b, []byte(key.String())) {
+		files = append(files, s.contactsPath())
+	}
+	return holdingAny(files)
+}
+
+// beginning returns the files whose paths begin with one, in whose last part no character has a meaning.
+func beginning(path string) (files []string) {
+	dir, base := filepath.Split(path)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), base) {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	return files
+}
+
+// holdingAny leaves out those that are empty or gone.
+func holdingAny(files []string) []string {
 	return slices.DeleteFunc(files, func(file string) bool {
 		info, err := os.Stat(file)
-		return err != nil || info.Size() == 0 || slices.Contains([]string{s.path + "-wal", s.path + "-shm", s.path + "-mark"}, file)
+		return err != nil || info.Size() == 0
 	})
 }
 
@@ -240,7 +283,7 @@ func (s *Store) truncateLog(ctx context.Context) error {
 			return err
 		case time.Now().After(end):
 			return &Error{
-				s.path + "-wal", fmt.Errorf("%w, since another program reads the database", ErrResidue),
+				s.real + "-wal", fmt.Errorf("%w, since another program reads the database", ErrResidue),
 				"the next earshot command after that has ended removes them, as: earshot log",
 			}
 		}
