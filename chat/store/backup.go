@@ -264,22 +264,43 @@ func Kept(dir string) bool {
 	return true
 }
 
-// Ours reports whether a path names a file of a data directory, there or not.
-func Ours(dir, path string) bool {
+// Ours reports whether a path names a file that earshot uses or makes in a data directory, there or not,
+// or one that it has set aside. Others are more names of such files.
+func Ours(dir, path string, others ...string) bool {
+	ours := func(name string) bool {
+		if slices.Contains(keptFiles, name) || slices.Contains(others, name) {
+			return true
+		}
+		for _, begins := range []string{File, IdentityFile + ".", ContactsFile + ".", AdvertiseLock, beforeRestore, ".try-", ".identity-", "." + ContactsFile + "-"} {
+			if strings.HasPrefix(name, begins) {
+				return true
+			}
+		}
+		return name == runningDir || name == restoring
+	}
 	if info, err := os.Stat(path); err == nil {
-		for _, name := range keptFiles {
-			if own, err := os.Stat(filepath.Join(dir, name)); err == nil && os.SameFile(info, own) {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if own, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && ours(e.Name()) && os.SameFile(info, own) {
 				return true
 			}
 		}
 	}
-	parent, base := filepath.Split(path)
-	for _, own := range []string{filepath.Join(dir, "running"), filepath.Join(dir, restoring)} {
-		if sameDir(parent, own) {
-			return true
+	for at, name := filepath.Split(path); ; at, name = filepath.Split(filepath.Clean(at)) {
+		switch {
+		case sameDir(at, dir):
+			return ours(name)
+		case name == "" || filepath.Clean(at) == filepath.Clean(filepath.Join(at, name)):
+			return beside(dir, path)
 		}
 	}
-	return sameDir(parent, dir) && (strings.HasPrefix(base, File) || base == AdvertiseLock || slices.Contains(keptFiles, base))
+}
+
+// beside reports whether a path names a file beside the database, where that is a link, which SQLite or the
+// store makes of its name.
+func beside(dir, path string) bool {
+	real, err := filepath.EvalSymlinks(filepath.Join(dir, File))
+	return err == nil && sameDir(filepath.Dir(path), filepath.Dir(real)) && strings.HasPrefix(filepath.Base(path), filepath.Base(real)+"-")
 }
 
 // sameDir reports whether two paths name one directory.

@@ -328,13 +328,25 @@ func TestBackupTarget(t *testing.T) {
 		t.Errorf("what it leads to: %v %v", info, err)
 	}
 	check(t, os.Symlink(dir, path("data")))
-	for _, name := range []string{File, Log, File + "-shm", IdentityFile, ContactsFile, settingsFile, AdvertiseLock, "running/1.a", "running/7.b", "running/new.lock"} {
-		if !Ours(dir, filepath.Join(dir, name)) || !Ours(dir, filepath.Join(at, "data", name)) {
+	for _, name := range []string{File, Log, File + "-shm", IdentityFile, ContactsFile, settingsFile, AdvertiseLock, "running/1.a", "running/7.b", "running/new.lock",
+		"earshot.log", File + ".set-aside-1", File + ".new-wal", ContactsFile + ".set-aside-1", ".identity-1", ".try-1", "running", restoring + "/" + File,
+		beforeRestore + "1", beforeRestore + "1/" + File} {
+		if !Ours(dir, filepath.Join(dir, name), "earshot.log") || !Ours(dir, filepath.Join(at, "data", name), "earshot.log") {
 			t.Errorf("%s isn't held for a file of the data directory", name)
 		}
 	}
-	if Ours(dir, path("old")) || Ours(dir, filepath.Join(dir, "saved")) {
-		t.Error("another file is held for one of the data directory")
+	for _, other := range []string{path("old"), path("new"), filepath.Join(dir, "saved"), filepath.Join(dir, "saved", "earshot.db"), "/x", "x"} {
+		if Ours(dir, other) {
+			t.Errorf("%s is held for a file of the data directory", other)
+		}
+	}
+	check(t, os.Link(filepath.Join(dir, IdentityFile), path("linked")))
+	check(t, os.Rename(filepath.Join(dir, File), path("moved")))
+	check(t, os.Symlink(path("moved"), filepath.Join(dir, File)))
+	for _, name := range []string{"linked", "moved", "moved-wal", "moved-wal.set-aside-1"} {
+		if !Ours(dir, path(name)) {
+			t.Errorf("%s isn't held for a file of the data directory", name)
+		}
 	}
 }
 
@@ -384,4 +396,22 @@ func TestRestoreAtOnce(t *testing.T) {
 		t.Errorf("set aside in %v", aside)
 	}
 	check(t, open(t, dir).Err())
+}
+
+// Nothing is restored while a process that keeps nothing goes by the identity there.
+func TestRestoreWhilePresent(t *testing.T) {
+	dir := person(t)
+	s := open(t, dir)
+	file := filepath.Join(t.TempDir(), "saved")
+	must[Backup](t)(s.Backup(context.Background(), file, now))
+	check(t, s.Close())
+	first, second := Present(dir), Present(dir)
+	first()
+	var e *Error
+	if _, _, err := Restore(context.Background(), dir, file, now); !errors.As(err, &e) || !strings.Contains(e.Remedy, "end it first") {
+		t.Errorf("restored: %v", err)
+	}
+	second()
+	_, _, err := Restore(context.Background(), dir, file, now)
+	check(t, err)
 }

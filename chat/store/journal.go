@@ -40,8 +40,11 @@ type slot struct {
 	buf    []byte
 }
 
+// runningDir is the name of the directory of the slots in the data directory.
+const runningDir = "running"
+
 // running is the directory of the slots.
-func (s *Store) running() string { return filepath.Join(filepath.Dir(s.path), "running") }
+func (s *Store) running() string { return filepath.Join(filepath.Dir(s.path), runningDir) }
 
 // takeSlot takes the first slot in dir that is free.
 func takeSlot(dir string) (*slot, error) {

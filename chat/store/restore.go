@@ -43,7 +43,13 @@ func Restore(ctx context.Context, dir, path string, now time.Time) (b Backup, be
 		return b, "", s.explain(err)
 	}
 	defer unlock()
-	if all := append(Running(dir), announcing(dir)...); len(all) > 0 {
+	present := flock.New(presentPath(dir), flock.SetPermissions(0o600))
+	defer present.Close()
+	all := append(Running(dir), announcing(dir)...)
+	if got, err := present.TryLock(); err == nil && !got && len(all) == 0 {
+		all = append(all, Process{PID: lockHolders([]string{present.Path()})[present.Path()]})
+	}
+	if len(all) > 0 {
 		return b, "", &Error{dir, errors.New("earshot runs in this data directory" + pids(all)), "end it first, then restore again; nothing was changed"}
 	}
 	stage := filepath.Join(dir, restoring)
@@ -56,6 +62,19 @@ func Restore(ctx context.Context, dir, path string, now time.Time) (b Backup, be
 	}
 	before, err = s.exchange(stage, files, now)
 	return b, before, s.explain(err)
+}
+
+// presentPath is a lock that all processes share which go by the identity of a data directory and keep nothing
+// there.
+func presentPath(dir string) string { return filepath.Join(dir, runningDir, "present.lock") }
+
+// Present has Restore refuse while this process, which keeps nothing, goes by the identity of a data directory.
+// Where that can't be written, nothing can be restored there.
+func Present(dir string) (leave func()) {
+	_ = os.MkdirAll(filepath.Join(dir, runningDir), 0o700)
+	lock := flock.New(presentPath(dir), flock.SetPermissions(0o600))
+	_, _ = lock.TryRLock()
+	return func() { _ = lock.Close() }
 }
 
 // announcing returns the process, if any, that is announced with the identity of a data

@@ -19,7 +19,7 @@ type Process struct {
 // Running returns the processes that have the data directory dir open, this one
 // included. It makes nothing there. Processes that keep no history aren't among them.
 func Running(dir string) (all []Process) {
-	held := locksHeld(filepath.Join(dir, "running"))
+	held := locksHeld(filepath.Join(dir, runningDir))
 	pids := lockHolders(held)
 	for _, path := range held {
 		n, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(path), ".lock"))

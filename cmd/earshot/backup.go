@@ -38,7 +38,7 @@ func backup(p *process, c *cli.Context) error {
 	if !store.Kept(dir) {
 		return &store.Error{Path: dir, Err: errors.New("there is nothing to back up here"), Remedy: "where your data are: earshot id; to name another directory: --dir"}
 	}
-	if store.Ours(dir, path) {
+	if store.Ours(dir, path, logName, movedName) {
 		return &usage{clean.Line(path) + " is a file of the data directory itself", "name another file"}
 	}
 	if _, err := store.BackupTarget(path); err != nil {

@@ -89,6 +89,7 @@ type App struct {
 	strangers    map[chat.Key]bool // of pump: met, and not yet known
 
 	lock      *flock.Flock
+	leave     func()        // as of store.Present
 	listening chan struct{} // closed once there is the Node
 	knock     chan chat.Key // those who don't answer
 	claimed   chan chat.Key // contacts who announce another name than they are known to have
@@ -137,10 +138,14 @@ func Start(cfg Config, discover bool) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no UDP port to be had: %w", err)
 	}
+	leave := func() {}
+	if cfg.NoHistory {
+		leave = store.Present(cfg.Dir)
+	}
 	a := &App{
-		Me:   chat.Person{Key: identity.Key()},
-		Port: uint16(conn.LocalAddr().(*net.UDPAddr).Port),
-		done: make(chan struct{}), listening: make(chan struct{}), knock: make(chan chat.Key, 16), claimed: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
+		Me:    chat.Person{Key: identity.Key()},
+		Port:  uint16(conn.LocalAddr().(*net.UDPAddr).Port),
+		leave: leave, done: make(chan struct{}), listening: make(chan struct{}), knock: make(chan chat.Key, 16), claimed: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
 		firstContact: cfg.FirstContact, renamed: cfg.Renamed, changed: make(chan struct{}, 1), trouble: cfg.Trouble,
 	}
 	if a.trouble == nil {
@@ -241,6 +246,7 @@ func (a *App) release() {
 	if a.lock != nil {
 		_ = a.lock.Close()
 	}
+	a.leave()
 }
 
 // Deliver makes this process deliver, as soon as can be, what any of this person's has
