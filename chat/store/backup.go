@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -90,7 +91,11 @@ func (s *Store) unsaved(path string, err error) error {
 	if e, is := errors.AsType[*Error](s.explain(err)); is {
 		err = e.Err
 	}
-	return &Error{path, err, "no backup was made: make room there, or name a file where you may write"}
+	remedy := "no backup was made: make room there, or name a file where you may write"
+	if refusesSize(err) {
+		remedy = "no backup was made: have your quota or limit of file size raised, or name a file on another disk"
+	}
+	return &Error{path, err, remedy}
 }
 
 // Backup writes a consistent copy of all that is kept, with the identity and the
@@ -132,11 +137,11 @@ func (s *Store) Backup(ctx context.Context, path string, now time.Time) (b Backu
 	_, err = s.write.c.ExecContext(ctx, "VACUUM INTO ?", f.Name()) // without what was deleted
 	s.writeMu.Unlock()
 	if err != nil {
-		return b, s.unsaved(path, err)
+		return b, s.unsaved(path, s.refused(f, err))
 	}
 	b = Backup{Format: backupFormat, ID: identity.Key().String(), Made: now}
 	if err := b.fill(f.Name(), files); err != nil {
-		return b, s.unsaved(path, err)
+		return b, s.unsaved(path, s.refused(f, err))
 	}
 	if err := seal(f); err != nil {
 		return b, s.unsaved(path, err)
@@ -150,6 +155,21 @@ func (s *Store) Backup(ctx context.Context, path string, now time.Time) (b Backu
 	}
 	b.Bytes = info.Size()
 	return b, s.unsaved(path, os.Rename(f.Name(), path))
+}
+
+// refused returns what the system said of writing a backup, where SQLite doesn't tell.
+func (s *Store) refused(f *os.File, err error) error {
+	lite, is := errors.AsType[*sqlite.Error](err)
+	if !is || lite.Code()&0xff != lib.SQLITE_IOERR {
+		return err
+	}
+	var size int64
+	for _, of := range []*os.File{f, s.file} {
+		if info, err := of.Stat(); err == nil {
+			size = max(size, info.Size())
+		}
+	}
+	return cmp.Or(tryWriting(f, size+1), err)
 }
 
 // seal ends a backup with what tells whether it is whole.

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"modernc.org/sqlite"
@@ -75,6 +78,44 @@ func (s *Store) cause(err error) error {
 		}
 	}
 	return explained
+}
+
+// refusal finds out what the system said where SQLite only tells that reading or writing failed: it tries to
+// write a file that is larger than those of the database. Its error is an [*fs.PathError]; nil: that isn't known.
+func (s *Store) refusal() error {
+	const more = 64 << 10
+	size := int64(more)
+	for _, path := range []string{s.path, s.real} {
+		for _, file := range beginning(path) {
+			if info, err := os.Stat(file); path != "" && err == nil {
+				size = max(size, info.Size()+more)
+			}
+		}
+	}
+	f, err := os.CreateTemp(filepath.Dir(cmp.Or(s.real, s.path)), ".try-*")
+	if err == nil {
+		err = tryWriting(f, size)
+		f.Close()
+		_ = os.Remove(f.Name())
+	}
+	if e, is := errors.AsType[*fs.PathError](err); is {
+		return &fs.PathError{Op: e.Op, Path: s.path, Err: e.Err}
+	}
+	return nil
+}
+
+// tryWriting tries whether a file may have a size, and whether there is anything left to write to it.
+func tryWriting(f *os.File, size int64) error {
+	if err := f.Truncate(size); err != nil {
+		return err
+	}
+	_, err := f.WriteAt(make([]byte, 4096), 0)
+	return err
+}
+
+// refusesSize reports whether the system lets no file be so large.
+func refusesSize(err error) bool {
+	return errors.Is(err, syscall.EFBIG) || errors.Is(err, syscall.EDQUOT)
 }
 
 // spareFiles returns why no more files can be opened, of which a database takes several.

@@ -156,6 +156,11 @@ func (s *Store) explain(err error) error {
 	}
 	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
 		reason := lite.Code() & 0xff
+		if reason == lib.SQLITE_IOERR {
+			if found := s.refusal(); found != nil {
+				return s.explain(found)
+			}
+		}
 		if lite.Code() == lib.SQLITE_IOERR_SHMSIZE { // as where there is no room for the index of the log
 			reason = lib.SQLITE_FULL
 		}
