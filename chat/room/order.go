@@ -67,7 +67,9 @@ type Order[T any] struct {
 	held  []held[T]
 	bytes int // of held
 
-	lacks  map[Ref][]Ref       // parents that recalled messages had waited for, perhaps
+	recent   map[Ref][]Ref // parents of recalled messages that may have been held back
+	recalled time.Time     // when the last was
+
 	lapsed map[Author]struct{} // what they have said was waited for in vain
 
 	Began    time.Time // before then we weren't in the room; zero: we were
@@ -175,14 +177,33 @@ func (o *Order[T]) Recall(now time.Time, r Ref, clock uint64, parents, earlier [
 		at = time.Time{}
 	}
 	o.shown(now, at, r, clock, slices.Concat(parents, earlier))
-	missing := slices.DeleteFunc(slices.Clone(parents), o.has)
-	if len(missing) == 0 || o.saidAt(now, clock) < o.ms(now.Add(-holdFor)) {
+	if len(parents) == 0 || o.saidAt(now, clock) < o.ms(now.Add(-holdFor)) {
 		return
 	}
-	if o.lacks == nil {
-		o.lacks = map[Ref][]Ref{}
+	if o.recent == nil {
+		o.recent = map[Ref][]Ref{}
 	}
-	o.lacks[r] = missing
+	o.recent[r], o.recalled = slices.Clone(parents), now
+}
+
+// awaited returns what a message with these parents may have to wait for: them, and for as long as recalled ones may
+// still wait, the parents of these, and theirs in turn.
+func (o *Order[T]) awaited(now time.Time, parents []Ref) []Ref {
+	if now.Sub(o.recalled) >= holdFor {
+		o.recent = nil
+	}
+	if len(o.recent) == 0 {
+		return parents
+	}
+	var all []Ref
+	seen := map[Ref]struct{}{}
+	for more := slices.Clone(parents); len(more) > 0; more = more[1:] {
+		if _, again := seen[more[0]]; !again {
+			seen[more[0]] = struct{}{}
+			all, more = append(all, more[0]), append(more, o.recent[more[0]]...)
+		}
+	}
+	return all
 }
 
 // saidAt returns when a message with that clock was said, as far as is known: how long to wait for its parents
@@ -204,11 +225,7 @@ func (o *Order[T]) Add(now time.Time, m Message[T], patience func(Author) Patien
 	before := said < o.ms(o.Began)
 	old := before || said < o.ms(now.Add(-holdFor))
 	var wait time.Duration
-	awaited := slices.Clone(m.Parents)
-	for _, p := range m.Parents {
-		awaited = append(awaited, o.lacks[p]...)
-	}
-	for _, p := range awaited {
+	for _, p := range o.awaited(now, m.Parents) {
 		if o.has(p) || o.Careless {
 			continue
 		}

@@ -151,6 +151,25 @@ func TestRecalled(t *testing.T) {
 	k.expect("y")
 	k.hears("a", 3)
 	k.expect("yac")
+	k.passes(holdFor)
+	k.recalls(ref("z"), past, ref("v"))
+	k.hears("d", 4, "z") // so long after the start nothing of then waits any more
+	k.expect("yacd")
+}
+
+// What a recalled message waits for, what names it does too, through others as well and in whatever order they were kept.
+func TestRecalledThroughOthers(t *testing.T) {
+	for _, order := range []string{"bcd", "dcb"} {
+		k := newTalk(t)
+		parent := map[byte]string{'b': "a", 'c': "b", 'd': "c"}
+		for i := range order {
+			k.recalls(ref(order[i:i+1]), begin.Add(-time.Second), ref(parent[order[i]]))
+		}
+		k.hears("e", 2, "d")
+		k.expect("")
+		k.hears("a", 3)
+		k.expect("ae")
+	}
 }
 
 func TestPatience(t *testing.T) {
