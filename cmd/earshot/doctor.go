@@ -37,6 +37,7 @@ func examine(p *process, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	keepFirstName(cfg)
 	id, err := existingID(cfg.Dir)
 	if err != nil {
 		return err

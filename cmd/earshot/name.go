@@ -78,3 +78,14 @@ func nameIn(cfg app.Config) (string, error) {
 	n, err := app.BrieflyCalled(cfg, s)
 	return n.Name, err
 }
+
+// keepFirstName keeps the name given to a command that only looks around, where none is kept yet.
+// Looking goes on where that can't be.
+func keepFirstName(cfg app.Config) {
+	if cfg.Name == "" || cfg.NoHistory {
+		return
+	}
+	if _, err := app.Identity(cfg.Dir); err == nil { // what is kept belongs to one
+		_, _ = nameIn(cfg)
+	}
+}

@@ -57,6 +57,7 @@ func peers(p *process, c *cli.Context) error {
 		return err
 	}
 	defer presence.Leave()
+	keepFirstName(cfg)
 	if c.Bool("watch") {
 		defer pointToDoctor(p, presence.Peers)()
 		ctx := p.whileRead(c.Context)
