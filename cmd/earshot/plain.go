@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -141,7 +140,7 @@ func (t *plain) talk(ctx context.Context, lines <-chan console.Line, asked <-cha
 			if leave == nil {
 				leave = time.After(leaveFor)
 			}
-			if !t.sending() {
+			if !t.s.Sending() {
 				return t.end()
 			}
 		}
@@ -201,11 +200,6 @@ func (t *plain) end() error {
 
 // stray notes that another conversation was asked for, and isn't shown.
 func (t *plain) stray() { t.strays = t.moves.Add(1) }
-
-// sending reports whether something is on its way.
-func (t *plain) sending() bool {
-	return slices.ContainsFunc(t.s.Undelivered(), func(h app.Hit) bool { return h.Line.State == app.Sent })
-}
 
 // alone says why nobody is there, once that is known.
 func (t *plain) alone() {

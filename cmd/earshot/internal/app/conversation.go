@@ -196,6 +196,7 @@ type contact struct {
 	barred      bool // it was when the conversation was turned to, or was told to be since
 
 	linked, away bool // there is a session; there was one, and they don't answer
+	reaching     bool // it is being found out whether they answer
 
 	opened bool  // the conversation was before somebody's eyes
 	tail   lines // up to the newest

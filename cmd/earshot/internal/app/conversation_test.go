@@ -355,3 +355,33 @@ func TestLongLog(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// What waits for somebody who may answer at any moment is on its way.
+func TestSending(t *testing.T) {
+	d := newDesk(t)
+	want := func(when string, want bool) {
+		t.Helper()
+		if d.Sending() != want {
+			t.Errorf("%s: on its way is %v", when, !want)
+		}
+	}
+	withAna := Conv{Key: ana.Key}
+	d.Turn(withAna, d.now)
+	want("nothing said", false)
+	d.Say(withAna, "hello", d.now)
+	if s := d.Lines(withAna)[0].State; s != Queued {
+		t.Fatalf("it is %v", s)
+	}
+	want("called", true)
+	d.work()
+	want("unanswered", false)
+	d.sees(ana, discovery.Up)
+	want("visible", true)
+	d.event(chat.Met, ana, chat.MessageID{})
+	want("met", true)
+	d.event(chat.Unreachable, ana, chat.MessageID{})
+	want("unreachable", false)
+	d.event(chat.Reachable, ana, chat.MessageID{})
+	d.event(chat.Delivered, ana, d.Lines(withAna)[0].ID)
+	want("delivered", false)
+}

@@ -98,11 +98,13 @@ func (s *Session) watch(c *contact, on bool) {
 
 // reach finds out whether somebody answers.
 func (s *Session) reach(c *contact) {
+	c.reaching = true
 	s.job(func(ctx context.Context) func(time.Time) {
 		limited, cancel := context.WithTimeout(ctx, openFor)
 		defer cancel()
 		person, err := s.node.Open(limited, chat.Target{Key: c.conv.Key})
 		return func(now time.Time) {
+			c.reaching = false
 			switch {
 			case err == nil:
 				s.contact(person)
@@ -320,6 +322,28 @@ func (s *Session) Retry(conv Conv, n int64, now time.Time) bool {
 // again reports whether a line has failed, and can be said again.
 func (s *Session) again(l *Line) bool {
 	return l.State == Failed && (l.raw != "" || s.store != nil && l.ID != chat.MessageID{})
+}
+
+// Undelivered returns what was said in this process and isn't known to be delivered,
+// each as a Line in its conversation.
+func (s *Session) Undelivered() (all []Hit) {
+	for _, c := range s.contacts {
+		for _, n := range c.undone {
+			if l := c.tail.at(n); l != nil && l.here {
+				all = append(all, Hit{c.conv, *l})
+			}
+		}
+	}
+	return all
+}
+
+// Sending reports whether something that was said in this process is on its way: sent, or waiting
+// for somebody who is visible or being called.
+func (s *Session) Sending() bool {
+	return slices.ContainsFunc(s.Undelivered(), func(h Hit) bool {
+		c := s.contacts[h.Conv]
+		return h.Line.State == Sent || c.reaching || c.addrs >= 0 && !c.away
+	})
 }
 
 // Typing tells whom the conversation is with that I write, unless that is turned off. Call

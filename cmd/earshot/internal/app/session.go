@@ -425,18 +425,5 @@ func (s *Session) Calling() bool { return s.calling > 0 }
 // answers late doesn't take the place of it then.
 func (s *Session) Busy(on bool) { s.busy = on }
 
-// Undelivered returns what was said in this process and isn't known to be delivered,
-// each as a Line in its conversation.
-func (s *Session) Undelivered() (all []Hit) {
-	for _, c := range s.contacts {
-		for _, n := range c.undone {
-			if l := c.tail.at(n); l != nil && l.here {
-				all = append(all, Hit{c.conv, *l})
-			}
-		}
-	}
-	return all
-}
-
 // Me returns who I am.
 func (s *Session) Me() chat.Person { return s.me }
