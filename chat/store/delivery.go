@@ -156,6 +156,9 @@ func (s *Store) orphans() error {
 	for _, n := range holders {
 		left[n] = true
 	}
+	for n := range s.mark.journals() {
+		left[n] = true
+	}
 	for n := range left {
 		if int64(n) == s.slot.number {
 			continue

@@ -96,7 +96,9 @@ func (s *Store) flush() error {
 		if err == nil {
 			s.news.wrote(batch)
 			s.flushing = nil
-			err = s.slot.flushed(batch[len(batch)-1].seq)
+			if err = s.slot.flushed(batch[len(batch)-1].seq); err == nil && s.pending == nil {
+				s.slot.settled()
+			}
 			for i := range batch {
 				if batch[i].comes() {
 					delete(s.fresh, messageKey{batch[i].key, batch[i].id})

@@ -37,6 +37,8 @@ type slot struct {
 	seq    uint64     // of the last record
 	origin databaseID // of what the records are for
 	tally  *tally
+	mark   *mark // nil: of a process that has ended
+	marked bool  // it says that there are records
 	buf    []byte
 }
 
@@ -179,6 +181,10 @@ func (s *slot) append(r *record) error {
 		seq++
 		s.buf = (&record{seq: seq, kind: met, id: chat.MessageID(s.origin)}).encode(s.buf)
 	}
+	if !s.marked {
+		s.mark.setJournal(s.number, seq+1)
+		s.marked = true
+	}
 	seq++
 	r.seq = seq
 	s.buf = r.encode(s.buf)
@@ -200,6 +206,14 @@ func (s *slot) flushed(last uint64) error {
 		return err
 	}
 	return s.files[1-s.active].Truncate(0)
+}
+
+// settled says that all its records are in the database.
+func (s *slot) settled() {
+	if s.marked {
+		s.mark.setJournal(s.number, 0)
+		s.marked = false
+	}
 }
 
 // empty empties both.

@@ -21,10 +21,10 @@ type remains struct {
 }
 
 // left returns what a process that was killed has left behind for a database, which has
-// its records up to a number. A file with
+// its records up to a number, and expects more from another on; 0: it doesn't know of any. A file with
 // something that can't be read, or from which something is missing, is kept under another
 // name.
-func (s *slot) left(origin databaseID, upto uint64) (r remains, err error) {
+func (s *slot) left(origin databaseID, upto, expected uint64) (r remains, err error) {
 	var files [2][]byte
 	var broken [2]bool
 	untallied := false
@@ -67,14 +67,32 @@ func (s *slot) left(origin databaseID, upto uint64) (r remains, err error) {
 			"all else is in the history",
 		})
 	}
+	if expected != 0 && !untallied && r.foreign == nil && !s.tally.counts(origin) {
+		why := "the journal of an earshot that was killed is missing: what was said, heard or delivered just before may be lost"
+		n := 0
+		for i := range r.records {
+			if !r.records[i].begins() {
+				n++
+			}
+		}
+		if n > 0 {
+			why = fmt.Sprintf("the count beside the journal of an earshot that was killed is missing: it had %d records, and what was said, heard or delivered after these may be lost", n)
+		}
+		r.damaged = append(r.damaged, &Error{strings.TrimSuffix(s.lock.Path(), ".lock") + ".a", errors.New(why), "all else is in the history"})
+	}
 	slices.SortFunc(r.records, func(a, b record) int { return int(int64(a.seq - b.seq)) })
 	return r, nil
+}
+
+// begins reports whether the record says which database those of a file are for.
+func (r *record) begins() bool {
+	return r.kind == met && r.key.IsZero() && r.id != (chat.MessageID{})
 }
 
 // originOf returns the database that the records of a file are for, where it says so.
 func originOf(records []record) (id databaseID, known bool) {
 	for i := range records {
-		if r := &records[i]; r.kind == met && r.key.IsZero() && r.id != (chat.MessageID{}) {
+		if r := &records[i]; r.begins() {
 			return databaseID(r.id), true
 		}
 	}
@@ -140,7 +158,8 @@ func (s *Store) inherit(dead *slot) error {
 	if err != nil {
 		return err
 	}
-	left, err := dead.left(s.id, upto)
+	expected := s.mark.journals()[int(dead.number)]
+	left, err := dead.left(s.id, upto, expected)
 	if err != nil {
 		return err
 	}
@@ -179,6 +198,9 @@ func (s *Store) inherit(dead *slot) error {
 	}
 	for _, e := range left.damaged {
 		s.tell(e)
+	}
+	if expected != 0 {
+		s.mark.setJournal(dead.number, 0)
 	}
 	return dead.empty() // of what was being written, too
 }

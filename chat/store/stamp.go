@@ -66,6 +66,7 @@ const (
 	markedStamp    = 64  // and its complement
 	markedInFile   = 80  // the stamp that was last seen in the database file itself, likewise
 	markedDoubt    = 128 // one byte
+	markedJournals = 256 // for each slot, 8 bytes: see setJournal
 )
 
 // openMark opens the mark at path. Where that can't be done, it is done without.
@@ -151,4 +152,28 @@ func (m *mark) setDoubt(yes bool) {
 	if m != nil {
 		_, _ = m.f.WriteAt(b[:], markedDoubt)
 	}
+}
+
+// setJournal says that the journal of a slot has records that may not be in the database yet, the first of
+// which has that number; 0: there are none.
+func (m *mark) setJournal(slot int64, first uint64) {
+	if m != nil {
+		_, _ = m.f.WriteAt(binary.BigEndian.AppendUint64(nil, first), markedJournals+8*slot)
+	}
+}
+
+// journals returns what setJournal has said, of slots where there are records.
+func (m *mark) journals() map[int]uint64 {
+	all := map[int]uint64{}
+	if m == nil {
+		return all
+	}
+	b := make([]byte, 8*(maxSlots+1))
+	n, _ := m.f.ReadAt(b, markedJournals)
+	for slot := range n / 8 {
+		if first := binary.BigEndian.Uint64(b[8*slot:]); first != 0 {
+			all[slot] = first
+		}
+	}
+	return all
 }

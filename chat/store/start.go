@@ -74,6 +74,7 @@ func (s *Store) open() error {
 	if s.slot, err = takeSlot(s.running()); err != nil {
 		return err
 	}
+	s.slot.mark = s.mark
 	if err := s.recallContacts(made); err != nil && !s.without(err) {
 		return err
 	}

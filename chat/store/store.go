@@ -218,6 +218,7 @@ func (s *Store) Close() error {
 		})
 	}
 	if err == nil {
+		s.slot.settled()
 		s.copyContacts()
 	}
 	s.release()

@@ -58,6 +58,13 @@ func (t *tally) read() (carried, wrote uint64) {
 	return binary.BigEndian.Uint64(b[tallyCarried:]), binary.BigEndian.Uint64(b[tallyWrote:])
 }
 
+// counts reports whether it is of records for a database.
+func (t *tally) counts(origin databaseID) bool {
+	var b [tallySize]byte
+	_, err := t.f.ReadAt(b[:], 0)
+	return err == nil && databaseID(b[:len(origin)]) == origin
+}
+
 // missing returns how many records, of those for a database, should be in the journal
 // and aren't among these, nor in the database, which has those up to a number.
 func (t *tally) missing(origin databaseID, upto uint64, records []record) (n int) {
