@@ -306,6 +306,10 @@ func (s *Store) reading(f func(k *conn) error) error {
 // Dir returns the data directory.
 func (s *Store) Dir() string { return filepath.Dir(s.path) }
 
+// Writes returns another number than before if this process or another may have written. It costs
+// less than Version.
+func (s *Store) Writes() uint64 { return s.writes.upTo() }
+
 // Version returns a number that changes whenever another process has written.
 func (s *Store) Version() (v int64, err error) {
 	upTo := s.writes.upTo()

@@ -191,6 +191,11 @@ func (a *archive) log(c *cli.Context) error {
 		a.p.notice("nothing is found: there are only punctuation marks in "+clean.Line(f.Search), "search for words, of which * stands for the rest")
 	}
 	ctx := a.p.whileRead(c.Context)
+	var writes *app.Writes
+	if c.Bool("follow") {
+		writes = app.WatchWrites(a.store.Dir())
+		defer writes.Close()
+	}
 	for {
 		version, err := a.store.Version()
 		if err != nil {
@@ -211,10 +216,8 @@ func (a *archive) log(c *cli.Context) error {
 		}
 		f.Limit, f.Follow = 0, true
 		for now := version; now == version && err == nil; {
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(lookAfter):
+			if err = writes.Wait(ctx); err != nil {
+				return err
 			}
 			now, err = a.store.Version()
 		}

@@ -16,9 +16,7 @@ import (
 )
 
 const (
-	lookAfter   = 20 * time.Millisecond // something was written: more may follow
-	lookEvery   = 50 * time.Millisecond // where it isn't told that something was
-	orphanEvery = time.Second           // for what processes that were killed have left
+	orphanEvery = time.Second // for what processes that were killed have left
 	expireEvery = time.Minute
 	adoptFor    = 5 * time.Second // how long somebody awaited may take to prove themselves
 )
@@ -27,6 +25,7 @@ const (
 // follows what others decide about people, until Close.
 func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 	var version int64 = -1
+	var writes uint64 // up to which it was asked for whom something waits
 	var looked, expired, caughtUp time.Time
 	var trouble string
 	f := a.follower
@@ -103,16 +102,18 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 			caughtUp = now
 		}
 		looked = now
-		if v == version && len(keys)+len(names) == 0 {
-			a.Store.LookAfter()
+		if a.Store.LookAfter(); v == version && len(keys)+len(names) == 0 {
 			continue
 		}
 		version = v
-		keys, _ = a.Store.Waiting()
+		if now := a.Store.Writes(); now != writes { // else they are the same
+			writes = now
+			keys, _ = a.Store.Waiting()
+			names, _ = a.Store.Awaited()
+		}
 		for _, key := range keys {
 			a.Node.Collect(key)
 		}
-		names, _ = a.Store.Awaited()
 		if a.Presence == nil || len(names) == 0 {
 			continue
 		}
@@ -173,20 +174,6 @@ func (k keeper) SaidIn(m chat.Saying, to []chat.Person) (own []bool, err error) 
 
 func (k keeper) name(key chat.Key, told string) string {
 	return cmp.Or(told, k.book.Announced(key))
-}
-
-// watch returns what tells of writes in a directory; nil where there is no such thing.
-// Looking for them often instead would cost more than all else of a program that waits.
-func watch(dir string) *fsnotify.Watcher {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil
-	}
-	if err := w.Add(dir); err != nil {
-		_ = w.Close()
-		return nil
-	}
-	return w
 }
 
 // reread reads who is known, drops who has come to be blocked, and tells who calls themselves

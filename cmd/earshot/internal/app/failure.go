@@ -39,18 +39,18 @@ func (s *Session) failed(c *contact, e chat.Event) {
 }
 
 // fate is what is known of a message that may be on its way.
-func (s *Session) fate(to chat.Key, id chat.MessageID) (State, string) {
+func (s *Session) fate(to chat.Key, id chat.MessageID) (State, string, error) {
 	status, err := s.store.Fate(to, id)
 	switch {
 	case err != nil:
-		return Queued, ""
+		return Queued, "", err
 	case status == store.Done:
-		return Delivered, ""
+		return Delivered, "", nil
 	case status == store.Failed:
 		why, _ := s.store.Failure(to, id)
-		return Failed, Why(why)
+		return Failed, Why(why), nil
 	case status == store.Cancelled:
-		return Failed, takenBack
+		return Failed, takenBack, nil
 	}
-	return Queued, ""
+	return Queued, "", nil
 }

@@ -236,7 +236,11 @@ func (s *Session) recheck(c *contact) {
 		}
 		return func(time.Time) {
 			for i, id := range ids {
-				if l := c.tail.of(id); l != nil && tallies[i].got >= l.Got {
+				l := c.tail.of(id)
+				if tallies[i].got < 0 || l != nil && (tallies[i].got > l.Got || tallies[i].got == tallies[i].of) {
+					s.fated = 0 // there may be more before it
+				}
+				if l != nil && tallies[i].got >= l.Got {
 					s.tally(c, id, tallies[i].got, tallies[i].of)
 				}
 			}

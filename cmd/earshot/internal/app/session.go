@@ -90,6 +90,7 @@ type Session struct {
 	now      time.Time // as last told
 	began    time.Time
 	looked   time.Time // at what may have changed without an event
+	fated    uint64    // the writes up to which the store was asked what has become of lines; 0: it is to be asked again
 	lonely   bool      // nobody has been seen so far
 	asked    bool      // why
 	findings string

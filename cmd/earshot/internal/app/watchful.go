@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -56,9 +57,19 @@ func (s *Session) look() {
 	s.reread()
 	s.barred()
 	s.takeName()
-	if s.store == nil {
+	if s.store != nil {
+		s.lookAtFates()
+	}
+}
+
+// lookAtFates asks the store, where something was written to it, what has become of lines that
+// another process may have delivered.
+func (s *Session) lookAtFates() {
+	writes := s.store.Writes()
+	if writes == s.fated {
 		return
 	}
+	s.fated = writes
 	type fate struct {
 		c  *contact
 		id chat.MessageID
@@ -80,12 +91,19 @@ func (s *Session) look() {
 	}
 	s.job(func(context.Context) func(time.Time) {
 		states, reasons := make([]State, len(open)), make([]string, len(open))
+		var err error
 		for i, f := range open {
-			states[i], reasons[i] = s.fate(f.c.conv.Key, f.id)
+			var bad error
+			states[i], reasons[i], bad = s.fate(f.c.conv.Key, f.id)
+			err = cmp.Or(err, bad)
 		}
 		return func(time.Time) {
+			if err != nil {
+				s.fated = 0
+			}
 			for i, f := range open {
 				if states[i] != Queued {
+					s.fated = 0 // there may be more behind it
 					s.settle(f.c, f.id, states[i], reasons[i])
 				}
 			}
