@@ -165,10 +165,10 @@ func (p *process) report(err error) int {
 }
 
 // whileRead returns a context that ends with ctx, or when nobody reads standard output any
-// more: a command that has nothing to write would never know.
+// more, or the terminal that it is has gone: a command that has nothing to write would never know.
 func (p *process) whileRead(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
-	whenUnread(p.out, func() { cancel(syscall.EPIPE) })
+	whenUnread(p.out, cancel)
 	return ctx
 }
 

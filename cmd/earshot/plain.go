@@ -71,8 +71,9 @@ func runPlain(ctx context.Context, p *process, a *app.App, s *app.Session, color
 		stamp := t.moves.Load
 		if t.piped {
 			stamp = func() int64 { return 0 }
+			ctx = p.whileRead(ctx) // else the end of input tells
 		}
-		return t.talk(p.whileRead(ctx), bareLines(ctx, p.in, stamp), nil)
+		return t.talk(ctx, bareLines(ctx, p.in, stamp), nil)
 	}
 	con, err := p.openConsole()
 	if err != nil {

@@ -57,6 +57,8 @@ func TestTerminalGone(t *testing.T) {
 		{name: "without a line editor", env: []string{"TERM=dumb"}, awaits: "you are ana", code: 0},
 		{name: "passphrase", args: []string{"rooms", "--private", "join", "#den"}, awaits: "passphrase of #den", types: "hal", code: 130},
 		{name: "message", args: []string{"send", "127.0.0.1:9"}, awaits: "reading the message", types: "one\nha", code: 130},
+		{name: "listening", args: []string{"listen"}, awaits: "listening as ana", code: 130},
+		{name: "watching", args: []string{"peers", "--watch"}, awaits: "nobody", code: 130},
 		{name: "deleting", args: []string{"log", "--delete"}, awaits: "yes or no", types: "ye", code: 130},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,4 +5,4 @@ package main
 import "os"
 
 // whenUnread does nothing: a write will tell.
-func whenUnread(*os.File, func()) {}
+func whenUnread(*os.File, func(error)) {}

@@ -6,12 +6,22 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"earshot/cmd/earshot/internal/terminal"
 )
 
-// whenUnread calls f when nobody reads the pipe any more that out is.
-func whenUnread(out *os.File, f func()) {
+// whenUnread calls f, with the reason, when nobody reads the pipe any more that out is, or the
+// terminal that it is has gone.
+func whenUnread(out *os.File, f func(error)) {
 	info, err := out.Stat()
-	if err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+	why := error(unix.EPIPE)
+	switch {
+	case err != nil:
+		return
+	case term.IsTerminal(int(out.Fd())):
+		why = terminal.ErrGone
+	case info.Mode()&os.ModeNamedPipe == 0:
 		return
 	}
 	fds := []unix.PollFd{{Fd: int32(out.Fd())}}
@@ -22,7 +32,7 @@ func whenUnread(out *os.File, f func()) {
 				continue
 			}
 			if err == nil && fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 {
-				f()
+				f(why)
 			}
 			return
 		}
