@@ -319,8 +319,8 @@ func Ours(dir, path string, others ...string) bool {
 // beside reports whether a path names a file beside the database, where that is a link, which SQLite or the
 // store makes of its name.
 func beside(dir, path string) bool {
-	real, err := filepath.EvalSymlinks(filepath.Join(dir, File))
-	return err == nil && sameDir(filepath.Dir(path), filepath.Dir(real)) && strings.HasPrefix(filepath.Base(path), filepath.Base(real)+"-")
+	file, err := filepath.EvalSymlinks(filepath.Join(dir, File))
+	return err == nil && sameDir(filepath.Dir(path), filepath.Dir(file)) && strings.HasPrefix(filepath.Base(path), filepath.Base(file)+"-")
 }
 
 // sameDir reports whether two paths name one directory.

@@ -328,9 +328,11 @@ func TestBackupTarget(t *testing.T) {
 		t.Errorf("what it leads to: %v %v", info, err)
 	}
 	check(t, os.Symlink(dir, path("data")))
-	for _, name := range []string{File, Log, File + "-shm", IdentityFile, ContactsFile, settingsFile, AdvertiseLock, "running/1.a", "running/7.b", "running/new.lock",
+	for _, name := range []string{
+		File, Log, File + "-shm", IdentityFile, ContactsFile, settingsFile, AdvertiseLock, "running/1.a", "running/7.b", "running/new.lock",
 		"earshot.log", File + ".set-aside-1", File + ".new-wal", ContactsFile + ".set-aside-1", ".identity-1", ".try-1", "running", restoring + "/" + File,
-		beforeRestore + "1", beforeRestore + "1/" + File} {
+		beforeRestore + "1", beforeRestore + "1/" + File,
+	} {
 		if !Ours(dir, filepath.Join(dir, name), "earshot.log") || !Ours(dir, filepath.Join(at, "data", name), "earshot.log") {
 			t.Errorf("%s isn't held for a file of the data directory", name)
 		}

@@ -44,7 +44,7 @@ func Restore(ctx context.Context, dir, path string, now time.Time) (b Backup, be
 	}
 	defer unlock()
 	present := flock.New(presentPath(dir), flock.SetPermissions(0o600))
-	defer present.Close()
+	defer func() { _ = present.Close() }()
 	all := append(Running(dir), announcing(dir)...)
 	if got, err := present.TryLock(); err == nil && !got && len(all) == 0 {
 		all = append(all, Process{PID: lockHolders([]string{present.Path()})[present.Path()]})

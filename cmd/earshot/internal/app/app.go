@@ -138,14 +138,10 @@ func Start(cfg Config, discover bool) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no UDP port to be had: %w", err)
 	}
-	leave := func() {}
-	if cfg.NoHistory {
-		leave = store.Present(cfg.Dir)
-	}
 	a := &App{
 		Me:    chat.Person{Key: identity.Key()},
 		Port:  uint16(conn.LocalAddr().(*net.UDPAddr).Port),
-		leave: leave, done: make(chan struct{}), listening: make(chan struct{}), knock: make(chan chat.Key, 16), claimed: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
+		leave: present(cfg), done: make(chan struct{}), listening: make(chan struct{}), knock: make(chan chat.Key, 16), claimed: make(chan chat.Key, 16), Book: &Book{}, strangers: map[chat.Key]bool{},
 		firstContact: cfg.FirstContact, renamed: cfg.Renamed, changed: make(chan struct{}, 1), trouble: cfg.Trouble,
 	}
 	if a.trouble == nil {

@@ -73,3 +73,11 @@ func (a *App) remembering(cfg Config) (m memory, err error) {
 	a.Store = s
 	return m, err
 }
+
+// present says in the data directory that this process runs, where the store doesn't.
+func present(cfg Config) (leave func()) {
+	if cfg.NoHistory {
+		return store.Present(cfg.Dir)
+	}
+	return func() {}
+}
