@@ -216,7 +216,7 @@ func (a *archive) log(c *cli.Context) error {
 		}
 		f.Limit, f.Follow = 0, true
 		for now := version; now == version && err == nil; {
-			if err = writes.Wait(ctx); err != nil {
+			if err := writes.Wait(ctx); err != nil {
 				return err
 			}
 			now, err = a.store.Version()

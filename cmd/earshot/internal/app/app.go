@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 
 	"github.com/gofrs/flock"
 
@@ -256,39 +255,6 @@ func (a *App) Deliver(cfg Config) {
 		a.working.Go(a.proveNames)
 		a.working.Go(func() { prune(a.Store, cfg.Keep, a.done, cfg.Log.Warn) })
 	}
-}
-
-// readBuffer is how many bytes may wait at the socket, where the system allows that
-// many: a flood, or a room full of people, then pushes out less of what counts.
-const readBuffer = 1 << 20
-
-// listen opens the UDP port, or any where it is taken.
-func listen(port uint16) (*net.UDPConn, error) {
-	conn, err := listenBoth(port)
-	if err != nil && port != 0 {
-		conn, err = listenBoth(0)
-	}
-	if err == nil {
-		_ = conn.SetReadBuffer(readBuffer)
-	}
-	return conn, err
-}
-
-// listenBoth opens a UDP port for IPv4 and IPv6. Left to itself, package net opens it for
-// IPv4 alone where the loopback interface is down, as it probes there for what works.
-func listenBoth(port uint16) (*net.UDPConn, error) {
-	addr := net.UDPAddr{IP: net.IPv6unspecified, Port: int(port)}
-	both := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		if bad := c.Control(func(fd uintptr) { err = takeIPv4(fd) }); bad != nil {
-			return bad
-		}
-		return err
-	}}
-	if conn, err := both.ListenPacket(context.Background(), "udp6", addr.String()); err == nil {
-		return conn.(*net.UDPConn), nil
-	}
-	return net.ListenUDP("udp", &net.UDPAddr{Port: int(port)})
 }
 
 // pump passes the node's events on until the node is closed.
