@@ -353,3 +353,19 @@ func TestCopyDuringActivity(t *testing.T) {
 		t.Errorf("the reason is %v", err)
 	}
 }
+
+// Nor is the log used with a database of an earlier version that was copied over the one that it continues.
+func TestEarlierVersionBesideLog(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	hear(t, s, 1, "in the log")
+	killed := asKilled(t, dir)
+	copyOver(t, stranger(t, 0), filepath.Join(killed, File))
+	s = open(t, killed)
+	if got := texts(must[[]Message](t)(s.Log(Filter{}))); !slices.Equal(got, []string{"of another"}) {
+		t.Errorf("kept: %q", got)
+	}
+	if told := s.Damaged(); len(told) == 0 || !strings.Contains(told[0].Path, Log+".set-aside-") {
+		t.Errorf("told of %v", told)
+	}
+}

@@ -301,7 +301,7 @@ func (s *Store) unlogged(others []Process) (unclean bool, err error) {
 	switch {
 	case !l.header:
 		return true, s.putAside(path, "it can't be read, so what it holds isn't in the history", lostRemedy)
-	case !l.continues(stateOf(page[:])):
+	case !l.continues(stateOf(page[:])), stateOf(page[:]).stamp == 0 && l.first.stamp != 0 && s.mark.inFile() != 0:
 		return true, s.putAside(path, "it belongs to another state of the database, as when a copy was put back, so what it holds isn't in the history",
 			"to use it, end earshot and put back the database that was there beside it")
 	}
