@@ -49,7 +49,7 @@ func Name(s string) string {
 	s = clean(s, false)
 	s = strings.Join(strings.Fields(s), " ")
 	s = unlike.Replace(s)
-	s = strings.TrimLeftFunc(s, func(r rune) bool { return unicode.In(r, unicode.Mn, unicode.Me) }) // or they stand on what precedes
+	s = strings.TrimLeftFunc(s, func(r rune) bool { return r == ' ' || unicode.In(r, unicode.Mn, unicode.Me) }) // or these stand on what precedes
 	if s == "" {
 		return noName
 	}

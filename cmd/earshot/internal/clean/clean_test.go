@@ -131,7 +131,7 @@ func hostile(r rune) bool {
 }
 
 func FuzzClean(f *testing.F) {
-	for _, s := range []string{"ana", "a\x1b[2J", "\u202e\u2066", "a\xffb", "👩‍💻❤️", "a\r\nb\tc", "\u034f\u180b", "می\u200cخواهم", "ی\u200c\u0600"} {
+	for _, s := range []string{"ana", "a\x1b[2J", "\u202e\u2066", "a\xffb", "👩‍💻❤️", "a\r\nb\tc", "\u034f\u180b", "می\u200cخواهم", "ی\u200c\u0600", "\u0743 0"} {
 		f.Add(s, 40)
 	}
 	f.Fuzz(func(t *testing.T, s string, columns int) {
