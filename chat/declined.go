@@ -114,7 +114,7 @@ func (p *person) decline(now time.Time, m session.Message, reason Reason) {
 	if c.store.Decline(s, reason, now) != nil {
 		c.stats.StoreErrors++
 	}
-	e := Event{Kind: Declined, Person: p.Person, ID: m.ID, Room: nameOf(m.Room), Reason: reason}
+	e := Event{Kind: Declined, Person: p.Person, ID: m.ID, Room: RoomName(m.Room), Reason: reason}
 	if f := c.rooms.said.of(m.ID); f != nil {
 		if at, ok := f.missing[p.Key]; ok {
 			at.Reason = reason

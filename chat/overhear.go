@@ -27,7 +27,7 @@ func (k *Kept) Event() Event {
 		Kind: Message, Person: Person{k.To, k.Name}, As: k.As, ID: k.ID, Text: k.Text, Sent: k.Sent, Received: k.At,
 		Clock: k.Clock, Kept: k.N,
 	}
-	e.Room = nameOf(k.Room)
+	e.Room = RoomName(k.Room)
 	if k.Out {
 		e.Kind = Said
 	}

@@ -101,7 +101,7 @@ func (h *household) follow(n *simNode) {
 		if k.To = (Key{}); !k.Out {
 			k.To = l.from
 		} else {
-			h.spoken[n][nameOf(l.Room)] = true
+			h.spoken[n][RoomName(l.Room)] = true
 		}
 		if !n.core.overhear(w.now, k) {
 			break

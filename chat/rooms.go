@@ -33,7 +33,16 @@ func (m Membership) Handle() string {
 		return m.Name
 	}
 	id := m.Key.ID()
-	return m.Name + "·" + hex.EncodeToString(id[:8])
+	return m.Name + RoomMark + hex.EncodeToString(id[:8])
+}
+
+// RoomMark parts the name from the id in the handle of a private room. No name of a room has it.
+const RoomMark = "·"
+
+// RoomName returns the name of the room with that handle.
+func RoomName(handle string) string {
+	name, _, _ := strings.Cut(handle, RoomMark)
+	return name
 }
 
 // Room is a room as seen from here.
@@ -432,12 +441,6 @@ func (c *core) list() []Room {
 		all = append(all, *byHandle[h])
 	}
 	return all
-}
-
-// nameOf returns the name of the room with that handle.
-func nameOf(handle string) string {
-	name, _, _ := strings.Cut(handle, "·")
-	return name
 }
 
 // author is how a message's parents name who said it.

@@ -258,7 +258,7 @@ func (l *link) keepIn(now time.Time, r *parlour, handle string, h *wire.RoomHead
 	}
 	msg := room.Message[Event]{
 		Ref: room.Ref{ID: m.ID, Author: author(p.Key)}, Clock: h.Clock, Size: len(text),
-		Body: Event{Kind: Message, Person: p.Person, As: l.name, ID: m.ID, Text: text, Sent: m.Sent, Received: now, Room: nameOf(handle)},
+		Body: Event{Kind: Message, Person: p.Person, As: l.name, ID: m.ID, Text: text, Sent: m.Sent, Received: now, Room: RoomName(handle)},
 	}
 	msg.Parents, msg.Earlier = refs(h.Parents), refs(h.Earlier)
 	if r == nil && (!p.aside.take(now, len(text)) || !c.rooms.aside.take(now, len(text))) {

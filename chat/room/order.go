@@ -19,8 +19,8 @@ const (
 	maxHeads   = 1024 // messages that none names, from which the parents of the next are taken
 )
 
-// maxAhead is how far ahead of ours a clock may be that the next message goes beyond.
-const maxAhead = 24 * time.Hour
+// MaxAhead is how far ahead of ours a clock may be that the next message goes beyond.
+const MaxAhead = 24 * time.Hour
 
 // Author is the beginning of a person's id.
 type Author [8]byte
@@ -127,7 +127,7 @@ func (o *Order[T]) shown(now, at time.Time, r Ref, clock uint64, names []Ref) (l
 	if _, again := o.known[r]; again {
 		return false
 	}
-	if clock <= o.ms(now.Add(maxAhead)) {
+	if clock <= o.ms(now.Add(MaxAhead)) {
 		o.clock = max(o.clock, clock)
 	}
 	t := o.time(clock, names)

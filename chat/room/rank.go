@@ -33,7 +33,7 @@ type Rank struct {
 // Time returns the time of a message. After is one more than the greatest time of those that it names; 0: it
 // names none.
 func Time(clock, after uint64) uint64 {
-	if !likely(clock) {
+	if !Likely(clock) {
 		return after
 	}
 	return max(clock, after)
@@ -47,8 +47,8 @@ func Unbound(time uint64) uint64 {
 	return Unnamed
 }
 
-// likely reports whether a clock can be right.
-func likely(clock uint64) bool { return firstClock <= clock && clock < lastClock }
+// Likely reports whether a clock can be right, whatever the time is.
+func Likely(clock uint64) bool { return firstClock <= clock && clock < lastClock }
 
 // Compare compares the places of two messages of one room.
 func Compare(a, b Rank, x, y Ref) int {

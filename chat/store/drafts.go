@@ -1,26 +1,21 @@
 package store
 
 import (
-	"strings"
-
 	"earshot/chat"
 	"earshot/chat/room"
 )
 
 // UnknownRoom returns what stands for the handle of a room of that name where it isn't known
 // which one is meant. No room has it.
-func UnknownRoom(name string) string { return name + roomMark }
-
-// roomMark parts the name from the key in the handle of a private room.
-const roomMark = "·"
+func UnknownRoom(name string) string { return name + chat.RoomMark }
 
 // ofName picks the views of a conversation ?1, of a room with what is begun in private ones of the name.
-const ofName = `(conversation = ?1 OR conversation GLOB ?1 || '` + roomMark + `*')`
+const ofName = `(conversation = ?1 OR conversation GLOB ?1 || '` + chat.RoomMark + `*')`
 
 // handleDrafts is the migration that moves what is begun in rooms to their handles; placeDrafts does it.
 const handleDrafts = `
 -- Of a room, draft is that of the open one; the row of a private one's handle has its draft alone.
-DELETE FROM views WHERE conversation GLOB '#*` + roomMark + `*';
+DELETE FROM views WHERE conversation GLOB '#*` + chat.RoomMark + `*';
 `
 
 // placeDrafts gives drafts that were kept under the name of a room to the room in which they were
@@ -29,7 +24,7 @@ DELETE FROM views WHERE conversation GLOB '#*` + roomMark + `*';
 func (k *conn) placeDrafts() error {
 	moves := map[string]string{}
 	err := k.each(`SELECT v.conversation, coalesce(r.key, x''), coalesce(r.joined, 1),
-			coalesce((SELECT room FROM messages WHERE room GLOB v.conversation || '`+roomMark+`*' ORDER BY n DESC LIMIT 1), '')
+			coalesce((SELECT room FROM messages WHERE room GLOB v.conversation || '`+chat.RoomMark+`*' ORDER BY n DESC LIMIT 1), '')
 		FROM views v LEFT JOIN rooms r ON r.name = v.conversation WHERE v.draft <> '' AND v.conversation GLOB '#*'`, nil,
 		func(scan func(...any) error) error {
 			var m chat.Membership
@@ -69,10 +64,4 @@ func (s *Store) RoomDraft(handle string) (draft string, err error) {
 		err = nil
 	}
 	return draft, err
-}
-
-// nameOf returns the name of the room with that handle.
-func nameOf(handle string) string {
-	name, _, _ := strings.Cut(handle, roomMark)
-	return name
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"earshot/chat"
+	"earshot/chat/room"
 )
 
 // Status says what has become of a message.
@@ -83,16 +84,8 @@ func (d dates) at(m *Message, passed int64) time.Time {
 
 // likely reports whether a time can be right (SPEC §13.6).
 func (d dates) likely(t time.Time) bool {
-	ms := t.UnixMilli()
-	return firstTime <= ms && ms < lastTime && !t.After(d.now.Add(maxAhead))
+	return room.Likely(uint64(max(0, t.UnixMilli()))) && !t.After(d.now.Add(room.MaxAhead))
 }
-
-// Times that can be right, in ms since 1970, are from 2000 to 9999, and no more than a day ahead.
-const (
-	firstTime = 946_684_800_000
-	lastTime  = 253_402_300_800_000
-	maxAhead  = 24 * time.Hour
-)
 
 // Filter picks messages. Its zero value picks all.
 type Filter struct {
@@ -123,7 +116,7 @@ func (f *Filter) where() (string, []any) {
 		conds, args = append(conds, "m.room = '' AND m.peer = (SELECT n FROM people WHERE key = ?)"), append(args, f.Peer[:])
 	}
 	if f.Room != "" {
-		conds, args = append(conds, "(m.room = ? OR m.room GLOB ?)"), append(args, f.Room, f.Room+"·*")
+		conds, args = append(conds, "(m.room = ? OR m.room GLOB ?)"), append(args, f.Room, f.Room+chat.RoomMark+"*")
 	}
 	if !f.Since.IsZero() {
 		conds = append(conds, at+" >= ?")

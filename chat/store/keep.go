@@ -122,7 +122,7 @@ func keptBefore(limit, began int64) []condition {
 func inConversation(conversation string) (where string, args []any) {
 	key, err := chat.ParseKey(conversation)
 	if strings.HasPrefix(conversation, "#") || err != nil {
-		return `(m.room <> '' AND (m.room = ? OR m.room GLOB ?))`, []any{conversation, conversation + "·*"}
+		return `(m.room <> '' AND (m.room = ? OR m.room GLOB ?))`, []any{conversation, conversation + chat.RoomMark + "*"}
 	}
 	return `(m.room = '' AND m.peer = coalesce((SELECT n FROM people WHERE key = ?), -2))`, []any{key[:]}
 }

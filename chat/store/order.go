@@ -95,7 +95,7 @@ func (s *Store) rooms(name string) (handles []string, err error) {
 	err = s.reading(func(k *conn) error {
 		handles, stale = nil, nil
 		now := time.Now().UnixMilli()
-		return k.each(`SELECT room, stale AND NOT rests BETWEEN ?2 AND ?2 + ?3 FROM ranked WHERE room = ?1 OR room GLOB ?1 || '·*'`, []any{name, now, maxRest.Milliseconds()}, func(scan func(...any) error) error {
+		return k.each(`SELECT room, stale AND NOT rests BETWEEN ?2 AND ?2 + ?3 FROM ranked WHERE room = ?1 OR room GLOB ?1 || '`+chat.RoomMark+`*'`, []any{name, now, maxRest.Milliseconds()}, func(scan func(...any) error) error {
 			var handle string
 			var old bool
 			err := scan(&handle, &old)

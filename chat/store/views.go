@@ -82,7 +82,7 @@ func (s *Store) Views() (all []View, err error) {
 const newestMessage = `SELECT coalesce(max(n), 0) FROM messages`
 
 // inTheRoom picks the rows of messages said in the room ?1, by whatever handle, so that an index serves.
-const inTheRoom = `room <> '' AND (out = 0 OR peer = -1) AND (room = ?1 OR room GLOB ?1 || '·*')`
+const inTheRoom = `room <> '' AND (out = 0 OR peer = -1) AND (room = ?1 OR room GLOB ?1 || '` + chat.RoomMark + `*')`
 
 // RoomView returns the view of a room, without what is begun there: several rooms can have the name.
 func (s *Store) RoomView(name string) (View, error) {
@@ -145,7 +145,7 @@ func (s *Store) ViewChanges(after int64) (all []View, last int64, err error) {
 	err = s.reading(func(k *conn) error {
 		all = nil
 		return k.each(`SELECT v.conversation, v.draft, coalesce(o.seen, v.seen), coalesce(o.muted, v.muted), v.change
-			FROM views v LEFT JOIN views o ON o.conversation <> '' AND o.conversation = substr(v.conversation, 1, instr(v.conversation, '`+roomMark+`') - 1)
+			FROM views v LEFT JOIN views o ON o.conversation <> '' AND o.conversation = substr(v.conversation, 1, instr(v.conversation, '`+chat.RoomMark+`') - 1)
 			WHERE v.change > ? AND v.conversation <> '' ORDER BY v.change`, []any{after},
 			func(scan func(...any) error) error {
 				var v View
@@ -156,7 +156,7 @@ func (s *Store) ViewChanges(after int64) (all []View, last int64, err error) {
 				if key, err := chat.ParseKey(name); err == nil {
 					v.Peer = key
 				} else {
-					v.Room, v.Handle = nameOf(name), name
+					v.Room, v.Handle = chat.RoomName(name), name
 				}
 				all = append(all, v)
 				return nil

@@ -341,9 +341,9 @@ func (w *writer) write(m store.Message) error {
 				why.WriteString("; " + w.label(store.Message{Peer: p.Key, Name: p.Name}) + ": " + p.Reason.String())
 			}
 		}
-		who, mark = "> "+app.RoomName(m.Room), fmt.Sprintf(" (%d/%d%s)", n, of, why.String())
+		who, mark = "> "+chat.RoomName(m.Room), fmt.Sprintf(" (%d/%d%s)", n, of, why.String())
 	} else if m.Room != "" {
-		who = app.RoomName(m.Room) + " " + who
+		who = chat.RoomName(m.Room) + " " + who
 	}
 	if !w.markdown {
 		return w.a.p.print(clean.Layout(at.Format("2006-01-02 15:04 ")+who+mark+": ", m.Text, w.a.p.columns()))
@@ -353,7 +353,7 @@ func (w *writer) write(m store.Message) error {
 		w.day, head = day, "## "+day+"\n\n"
 	}
 	if m.Out && m.Room != "" {
-		who = clean.Name(w.a.me.Name) + " in " + app.RoomName(m.Room)
+		who = clean.Name(w.a.me.Name) + " in " + chat.RoomName(m.Room)
 	} else if m.Out {
 		who = clean.Name(w.a.me.Name) + " to " + w.label(m)
 	}

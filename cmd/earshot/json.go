@@ -183,7 +183,7 @@ func newLogJSON(a *archive, m store.Message) (logJSON, error) {
 		j.Received = &at
 	}
 	if m.Room != "" {
-		name := app.RoomName(m.Room)
+		name := chat.RoomName(m.Room)
 		j.Room = &name
 	}
 	if m.Status == store.Failed {

@@ -140,7 +140,7 @@ func (l *listener) chat(e chat.Event) error {
 func (l *listener) waits(m store.Message) error {
 	to, name := chat.Person{Key: m.Peer, Name: m.Name}, ""
 	if m.Room != "" {
-		name = app.RoomName(m.Room)
+		name = chat.RoomName(m.Room)
 	}
 	j := newOutboxEventJSON(m.Status, m.ID, to, l.a.Book, name)
 	if m.Status == store.Failed {

@@ -103,7 +103,7 @@ func (a *archive) listOutbox(c *cli.Context, all []store.Message) error {
 	for _, m := range all {
 		to := w.label(m)
 		if m.Room != "" {
-			to += " in " + app.RoomName(m.Room)
+			to += " in " + chat.RoomName(m.Room)
 		}
 		rows = append(rows, []string{m.ID.String()[:shortID], to, m.At().Local().Format("2006-01-02 15:04"), withReason(m), clip(m.Text)})
 		if m.Status == store.Failed && m.Failure != chat.NotInTime && !slices.Contains(failures, m.Failure) {

@@ -366,7 +366,7 @@ func (s *Session) search(c Conv, words string, typed bool) {
 			found := News{Kind: Found, Conv: c, Text: clean.Line(words), Typed: typed}
 			for _, m := range all {
 				if m.Room != "" {
-					who := s.room(RoomName(m.Room))
+					who := s.room(chat.RoomName(m.Room))
 					found.Hits = append(found.Hits, Hit{who.conv, s.line(who, m)})
 					continue
 				}

@@ -29,7 +29,7 @@ func (f *follower) overhear() {
 				return
 			}
 			if k.Out && k.Room != "" {
-				f.spoken[RoomName(k.Room)] = true
+				f.spoken[chat.RoomName(k.Room)] = true
 			}
 		}
 		var err error

@@ -23,7 +23,7 @@ func (d *desk) overhears(from *store.Store) (all []chat.Event) {
 	for _, k := range kept {
 		e := chat.Event{
 			Kind: chat.Message, Person: chat.Person{Key: k.To, Name: k.Name}, ID: k.ID, Text: k.Text, Sent: k.Sent, Received: k.At,
-			Room: RoomName(k.Room), Clock: k.Clock, Kept: k.N,
+			Room: chat.RoomName(k.Room), Clock: k.Clock, Kept: k.N,
 		}
 		if k.Out {
 			e.Kind = chat.Said

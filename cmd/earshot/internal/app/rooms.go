@@ -13,12 +13,6 @@ import (
 // IsRoom reports whether an argument means a room rather than a person.
 func IsRoom(arg string) bool { return strings.HasPrefix(arg, "#") }
 
-// RoomName returns the name of the room with that handle.
-func RoomName(handle string) string {
-	name, _, _ := strings.Cut(handle, "·")
-	return name
-}
-
 // memberships returns the rooms to be in: those named, the lobby unless it was left, and those
 // joined before, of which some are surplus where they are too many.
 func memberships(named []chat.Membership, kept []store.Room) (all []chat.Membership, surplus []string) {
