@@ -31,14 +31,9 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 	f := a.follower
 	capacity := a.Node.Follow()
 	adopting := make(chan struct{}, 1)
-	var written <-chan fsnotify.Event
-	var missed <-chan error // events, since they were too many
-	every := lookEvery
-	if w := watch(a.Store.Dir()); w != nil {
-		defer func() { _ = w.Close() }()
-		written, missed, every = w.Events, w.Errors, orphanEvery
-	}
-	tick := time.NewTimer(every)
+	w := WatchWrites(a.Store.Dir())
+	defer w.Close()
+	tick := time.NewTimer(w.every)
 	defer tick.Stop()
 	var keys []chat.Key
 	var names []string
@@ -50,18 +45,18 @@ func (a *App) courier(log func(msg string, args ...any), out *outbox) {
 		case <-capacity:
 			f.overhear()
 			continue
-		case e := <-written:
+		case e := <-w.events:
 			if gone := e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename); !gone || !strings.Contains(e.Name, store.File) {
 				if soon == nil && strings.HasSuffix(e.Name, store.Log) {
 					soon = time.After(lookAfter)
 				}
 				continue
 			}
-		case <-missed: //nolint:errcheck // that there was one says enough
+		case <-w.missed: //nolint:errcheck // that there was one says enough
 		case <-soon:
 			soon = nil
 		case at := <-tick.C:
-			tick.Reset(at.Truncate(every).Add(every).Sub(at)) // with what else is done every second
+			tick.Reset(w.untilLook(at))
 		}
 		now := time.Now()
 		if now.Sub(expired) >= expireEvery {

@@ -16,20 +16,6 @@ const (
 	glance    = time.Second           // where it is, but may not be of all
 )
 
-// watch returns what tells of writes in a directory; nil where there is no such thing.
-// Looking for them often instead would cost more than all else of a program that waits.
-func watch(dir string) *fsnotify.Watcher {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil
-	}
-	if err := w.Add(dir); err != nil {
-		_ = w.Close()
-		return nil
-	}
-	return w
-}
-
 // Writes waits for what other processes write into a store.
 type Writes struct {
 	watcher *fsnotify.Watcher // nil: nothing tells
@@ -38,19 +24,29 @@ type Writes struct {
 	every   time.Duration
 }
 
-// WatchWrites begins to notice what is written in a data directory.
+// WatchWrites begins to notice what is written in a data directory. To look for it often, as where nothing tells,
+// costs more than all else of a program that waits.
 func WatchWrites(dir string) *Writes {
-	w := &Writes{watcher: watch(dir), every: lookEvery}
-	if w.watcher != nil {
-		w.events, w.missed, w.every = w.watcher.Events, w.watcher.Errors, glance
+	w := &Writes{every: lookEvery}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return w
 	}
-	return w
+	if err := watcher.Add(dir); err != nil {
+		_ = watcher.Close()
+		return w
+	}
+	return &Writes{watcher, watcher.Events, watcher.Errors, glance}
+}
+
+// untilLook is how long to wait until it is looked for writes that nothing tells of, with what else is done every second.
+func (w *Writes) untilLook(now time.Time) time.Duration {
+	return now.Truncate(w.every).Add(w.every).Sub(now)
 }
 
 // Wait returns once something may have been written since the last call, or with the cause of ctx's end.
 func (w *Writes) Wait(ctx context.Context) error {
-	now := time.Now()
-	tick := time.NewTimer(now.Truncate(w.every).Add(w.every).Sub(now)) // with what else is done every second
+	tick := time.NewTimer(w.untilLook(time.Now()))
 	defer tick.Stop()
 	var soon <-chan time.Time
 	for {
