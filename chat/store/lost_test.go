@@ -15,12 +15,18 @@ import (
 )
 
 // asKilled returns a copy of a data directory as the processes there would leave it if
-// they were killed now.
+// they were killed now. A copy in which a file went away meanwhile is made anew.
 func asKilled(t *testing.T, dir string) string {
 	t.Helper()
-	to := t.TempDir()
-	check(t, os.CopyFS(to, os.DirFS(dir)))
-	return to
+	for {
+		to := t.TempDir()
+		if err := os.CopyFS(to, os.DirFS(dir)); !errors.Is(err, os.ErrNotExist) {
+			check(t, err)
+			return to
+		}
+		_, err := os.Stat(dir)
+		check(t, err)
+	}
 }
 
 // What was removed or replaced under a running process makes it take and send nothing
