@@ -133,6 +133,41 @@ func TestSaidToPartOfACrowd(t *testing.T) {
 	}
 }
 
+// A node that is only passing, and is seen at several addresses, is taken for one: whoever looks for another
+// node of its person there doesn't replace the session with it.
+func TestPassingNodeAtSeveralAddresses(t *testing.T) {
+	for seed := range uint64(40) {
+		w := newWorld(t, seed)
+		w.delay = 2 * time.Millisecond
+		dev := Membership{Name: "#dev"}
+		carol, bob := w.inRooms("carol", dev), w.inRooms("bob", dev)
+		carol.core.rooms.passing = true
+		for _, n := range []*simNode{bob, carol} { // who sees each other, as after a knock
+			for _, o := range []*simNode{bob, carol} {
+				if o != n {
+					p := n.core.person(o.id.Key())
+					p.seen(w.now)
+					p.hint(w.now, o.atAll()[:1+seed%2])
+				}
+			}
+		}
+		surveyed := false
+		carol.core.survey(w.now, func() { surveyed = true })
+		if !w.await(time.Second, func() bool { return surveyed }) {
+			t.Fatalf("seed %d: the survey has not ended", seed)
+		}
+		id, _ := carol.tells(dev, "hello")
+		if !w.await(time.Second, func() bool { return len(carol.core.rooms.said.of(id).missing) == 0 }) {
+			t.Errorf("seed %d: bob doesn't have it", seed)
+		}
+		before := w.counter
+		w.run(3 * time.Second)
+		if after := w.counter - before; after > 40 {
+			t.Errorf("seed %d: %d datagrams in 3 s, with nothing to say", seed, after)
+		}
+	}
+}
+
 // What is said in a room goes to the node of a member that stays, although a session with one that only passes
 // is there first, is heard all the time, and doesn't end.
 func TestPassingNodeIsInNobodysWay(t *testing.T) {

@@ -267,8 +267,15 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 		d.end(Person{}, ErrRefused)
 		return
 	}
+	if l := d.knows(now, [8]byte(intro.Instance)); l != nil {
+		result.Wipe()
+		d.leaveOut(l, src)
+		return
+	}
 	if !c.makeRoom(now, src.Addr()) {
-		return // there may be room for one of the next replies
+		result.Wipe()
+		d.decline() // there may be room for one of the next replies
+		return
 	}
 	s := session.New(now, result.Send, result.Recv, d.index, a.Sender)
 	result.Wipe()
@@ -288,6 +295,45 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 	l.await(d.waiters)
 	d.waiters = nil
 	d.end(l.person.Person, nil)
+}
+
+// knows returns the session with a node that is only passing, where another than that is looked for
+// (SPEC §13.4); nil: what was found is of use.
+func (d *dial) knows(now time.Time, instance [8]byte) *link {
+	p := d.core.people[d.want]
+	if p == nil || !d.rooms {
+		return nil
+	}
+	i := slices.IndexFunc(p.links, func(l *link) bool {
+		return l.instance == instance && l.passes() && !l.overdue(now, redialAfter)
+	})
+	if i < 0 {
+		return nil
+	}
+	return p.links[i]
+}
+
+// leaveOut looks no more at an address where the node answers that is at the other end of l.
+func (d *dial) leaveOut(l *link, at netip.AddrPort) {
+	if d.decline(); !d.spread { // it may answer from another address than it was asked at
+		at = d.first
+	}
+	if !slices.Contains(l.also, at) {
+		l.also = append(l.also, at)
+	}
+	d.addrs = slices.DeleteFunc(slices.Clone(d.addrs), func(a netip.AddrPort) bool { return a == at })
+	delete(d.asked, at)
+	l.await(d.waiters)
+	if d.waiters = nil; len(d.addrs) == 0 {
+		d.end(Person{}, ErrUnreachable)
+	}
+}
+
+// decline leaves a genuine reply, to wait for others.
+func (d *dial) decline() {
+	if err := d.machine.Decline(); err != nil {
+		panic(err) // nothing in it comes from outside
+	}
 }
 
 // refuse notes that somebody else answers at an address. Whoever has got the hello can do so

@@ -14,9 +14,10 @@ type link struct {
 	core         *core
 	person       *person
 	session      *session.Session
-	addr         netip.AddrPort // source of the latest authentic datagram
-	counts       netip.Addr     // whom it counts for
-	budget       int            // bytes that may go to addr while it is unchecked
+	addr         netip.AddrPort   // source of the latest authentic datagram
+	also         []netip.AddrPort // where the same node has been found to answer
+	counts       netip.Addr       // whom it counts for
+	budget       int              // bytes that may go to addr while it is unchecked
 	instance     [8]byte
 	name         string            // of the node there
 	whose        uint8             // is name, as the introduction says
@@ -439,9 +440,8 @@ func (l *link) remove(now time.Time) {
 	p.gone(now, l.session.PeerLeft())
 	p.rename(now)
 	if len(p.waiting)+len(p.parked) > 0 {
-		if p.resume(now); len(p.waiting)+len(p.parked) > 0 {
-			p.redial(now)
-		}
+		p.resume(now)
+		p.ask(now)
 	}
 	p.prune()
 }

@@ -71,9 +71,13 @@ func (c *core) call(now time.Time, key Key) {
 	if p == nil || p.word() != nil || c.refuse(key) {
 		return
 	}
-	if p.dial != nil {
-		p.dial.retarget(now, p.addrs())
-	} else {
+	addrs := p.addrs()
+	switch {
+	case len(addrs) > 0 && p.passesAt(addrs[0]): // so at all of them: nobody else is to be found there
+		return
+	case p.dial != nil:
+		p.dial.retarget(now, addrs)
+	default:
 		p.redial(now)
 	}
 	if p.dial != nil {

@@ -205,14 +205,18 @@ func (p *person) addrs() []netip.AddrPort {
 		}
 	}
 	if p.word() == nil { // another hello to a passing node would only renew the session with it
-		stay := slices.DeleteFunc(slices.Clone(all), func(a netip.AddrPort) bool {
-			return slices.ContainsFunc(p.links, func(l *link) bool { return l.addr == a && l.passes() })
-		})
-		if len(stay) > 0 {
+		if stay := slices.DeleteFunc(slices.Clone(all), p.passesAt); len(stay) > 0 {
 			all = stay
 		}
 	}
 	return all[:min(len(all), maxDialAddrs)]
+}
+
+// passesAt reports whether a node that is only passing, and in session with us, is at an address.
+func (p *person) passesAt(a netip.AddrPort) bool {
+	return slices.ContainsFunc(p.links, func(l *link) bool {
+		return l.passes() && (l.addr == a || slices.Contains(l.also, a))
+	})
 }
 
 // tells takes the addresses of an introduction. They are the peer's own word and may be
@@ -254,6 +258,15 @@ func (p *person) redial(now time.Time) {
 	}
 }
 
+// ask looks for the person where something waits to be said to them.
+func (p *person) ask(now time.Time) {
+	if len(p.waiting) > 0 {
+		p.redial(now)
+	} else if len(p.parked) > 0 {
+		p.core.meet(now, p, true)
+	}
+}
+
 // found makes an end of looking for the person, with whom there is a session that works. For the sake of rooms
 // one with a node that is only passing is none.
 func (p *person) found() {
@@ -282,10 +295,13 @@ func (p *person) sought() bool {
 func (p *person) hint(now time.Time, addrs []netip.AddrPort) {
 	p.hints = slices.Clone(addrs)
 	p.core.welcome(p.Key, addrs)
-	if p.dial != nil && len(addrs) > 0 {
+	switch {
+	case p.dial != nil && len(addrs) > 0:
 		p.dial.retarget(now, p.addrs())
-	} else if len(p.waiting)+len(p.parked) > 0 || len(addrs) > 0 && p.best() == nil && p.core.store.Waits(p.Key) {
+	case len(addrs) > 0 && p.best() == nil && p.core.store.Waits(p.Key):
 		p.redial(now)
+	default:
+		p.ask(now)
 	}
 	p.prune()
 }

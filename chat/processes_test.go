@@ -47,6 +47,7 @@ func (w *world) household(name string, processes int, f faults, older bool, room
 // begin starts a process, which visits other rooms than before.
 func (h *household) begin(n *simNode) {
 	h.visits[n] = nil
+	n.passing = n != h.processes[0] && h.w.rng.IntN(3) == 0
 	for _, m := range h.rooms {
 		if h.w.rng.IntN(2) == 0 {
 			h.visits[n] = append(h.visits[n], m)
@@ -69,7 +70,7 @@ func (h *household) union(n *simNode) []Membership {
 	all := append([]Membership{lobby}, h.visits[n]...)
 	for _, o := range h.processes {
 		for _, m := range h.visits[o] {
-			if !o.closed && o.core != nil && !slices.Contains(all, m) {
+			if !o.closed && !o.passing && o.core != nil && !slices.Contains(all, m) {
 				all = append(all, m)
 			}
 		}
@@ -181,6 +182,7 @@ func TestSimulationOfProcessesFindsFaults(t *testing.T) {
 func (w *world) processes(f faults) {
 	r := w.rng
 	w.loss, w.dup = r.Float64()*0.2, r.Float64()*0.2
+	w.dual = r.IntN(2) == 0
 	w.jitter = time.Duration(1 + r.Int64N(int64(20*time.Millisecond)))
 	other := Membership{Name: "#other"}
 	nb := &neighbourhood{world: w}
@@ -231,7 +233,24 @@ func (w *world) processes(f faults) {
 		}
 	}
 	nb.pass(time.Minute, never) // what is held back
+	w.quiet()
 	nb.check()
+	for _, n := range nb.running() { // those stay who are only passing, of some people with nobody else
+		if !n.passing && r.IntN(2) == 0 {
+			nb.ends(n)
+		}
+	}
+	nb.pass(time.Minute, never)
+	w.quiet()
+}
+
+// ends ends a process, with a goodbye.
+func (nb *neighbourhood) ends(n *simNode) {
+	nb.tell("%s ends", n.name)
+	n.core.close(nb.now)
+	n.drain()
+	n.closed = true
+	n.disk.disown()
 }
 
 // talks says something in a room, or to somebody.
@@ -286,11 +305,7 @@ func (nb *neighbourhood) trouble() {
 	case what == 1: // in the middle of something, and started again by itself
 		n.doom = 1 + r.IntN(20)
 	case what == 2:
-		w.tell("%s ends", n.name)
-		n.core.close(w.now)
-		n.drain()
-		n.closed = true
-		n.disk.disown()
+		nb.ends(n)
 	case what == 4:
 		nb.clock(h)
 	case what == 3:

@@ -318,13 +318,16 @@ func (l *link) proves(k room.Key) bool {
 	return false
 }
 
-// reconcile asks for a new session when the peer, after the two had settled on another, has told its rooms over
+// reconcile doubts a session where the peer, after the two had settled on that, has told its rooms over
 // this one, and other rooms than over that one: for the peer this is the one that stayed.
 func (l *link) reconcile(now time.Time) {
-	if l.outlived && slices.ContainsFunc(l.person.links, func(o *link) bool {
-		return !o.retired && o.instance == l.instance && (o.told == nil || !slices.Equal(o.told.rooms, l.told.rooms))
-	}) {
-		l.person.redial(now)
+	if !l.outlived {
+		return
+	}
+	for _, o := range slices.Clone(l.person.links) {
+		if o.instance == l.instance && (o.told == nil || !slices.Equal(o.told.rooms, l.told.rooms)) {
+			o.doubt(now)
+		}
 	}
 }
 

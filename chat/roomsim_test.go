@@ -73,6 +73,7 @@ func TestRoomSimulationFindsFaults(t *testing.T) {
 func (w *world) gathering(nodes, rounds int, f faults) {
 	r := w.rng
 	w.loss, w.dup = r.Float64()*0.1, r.Float64()*0.1
+	w.dual = r.IntN(2) == 0
 	w.jitter = time.Duration(1 + r.Int64N(int64(20*time.Millisecond)))
 	secret := Membership{Name: "#secret", Key: room.Key{42}}
 	for i := range nodes {
@@ -127,6 +128,7 @@ func (w *world) gathering(nodes, rounds int, f faults) {
 		}
 	}
 	w.run(30 * time.Second) // what is held back
+	w.quiet()
 	w.checkRooms()
 }
 

@@ -171,12 +171,29 @@ func (p *person) unparkFirst(now time.Time) bool {
 		}
 	case p.in(m.Room):
 		return false // until there is a session with the node that is in it
+	case p.outdated(now):
+		return false // until they have confirmed it, or are heard no more
 	case m.maybe:
 		p.exclude(now, m)
 	default:
 		p.decline(now, m.Message, NotInRoom)
 	}
 	return true
+}
+
+// outdated reports whether the rooms that the person is in are known from nodes that may be gone since,
+// and asks these.
+func (p *person) outdated(now time.Time) (is bool) {
+	for _, l := range slices.Clone(p.links) {
+		if l.retired || !l.lasts() || now.Sub(l.session.Heard()) < redialAfter {
+			continue
+		}
+		if is = true; l.session.WaitingSince().IsZero() {
+			l.session.Ping()
+			l.send(now)
+		}
+	}
+	return is
 }
 
 // seat is the session to somebody's node that is in a room: the one that is speaking, or

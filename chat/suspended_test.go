@@ -158,7 +158,9 @@ func (w *world) people(f faults) (all [2]*shelf, of map[*simNode]*keeper) {
 func (w *world) at(id *Identity) (all []netip.AddrPort) {
 	for _, n := range w.nodes {
 		if n.id == id {
-			all = append(all, n.addr)
+			if all = append(all, n.addr); w.dual {
+				all = append(all, n.addr6)
+			}
 		}
 	}
 	return all
@@ -233,6 +235,7 @@ func (w *world) suspensions(f faults) {
 	r := w.rng
 	w.loss, w.dup = r.Float64()*0.3, r.Float64()*0.2
 	w.jitter = time.Duration(r.Int64N(int64(20 * time.Millisecond)))
+	w.dual = r.IntN(2) == 0
 	all, of := w.people(f)
 	w.meetAll()
 	never := func() bool { return false }
@@ -282,6 +285,7 @@ func (w *world) suspensions(f faults) {
 		}
 	}
 	w.pass(of, time.Minute, never)
+	w.quiet()
 	for i, from := range all {
 		me, you := w.nodes[2*i].id.Key(), w.nodes[2-2*i].id.Key()
 		said := slices.DeleteFunc(from.said[you], func(text string) bool { return back[text] })

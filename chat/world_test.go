@@ -36,6 +36,7 @@ type world struct {
 	cut     map[[2]netip.Addr]bool // one-way
 	most    map[[2]netip.Addr]int  // bytes of a datagram that pass, one-way
 	story   *strings.Builder       // nil: not told
+	dual    bool                   // everybody is seen at addresses of both families
 	counter int
 	recent  [64][]byte      // datagrams of late, as they were sent
 	opened  map[string]bool // sealed datagrams on their way: opened already?
@@ -75,6 +76,7 @@ type simNode struct {
 	id        *Identity
 	name      string
 	addr      netip.AddrPort
+	addr6     netip.AddrPort // the same, where it is called by IPv6
 	core      *core
 	disk      *disk
 	seen      map[Key][]netip.AddrPort // what discovery says, told again after a restart
@@ -92,6 +94,7 @@ type simNode struct {
 	passing   bool               // soon gone
 	shown     []Event            // messages of rooms, in the order shown
 	outwaited map[authored]bool  // of those, which were held back in vain
+	vain      bool               // some were, since it started
 	since     time.Time          // when it came back, after it had left
 	off       time.Duration      // by how much its clock is wrong
 	echoes    []MessageID        // ids of messages heard, to be used again
@@ -139,7 +142,8 @@ func (w *world) person(name string) *simNode {
 		outwaited: map[authored]bool{},
 		used:      map[MessageID]bool{},
 		w:         w, id: &Identity{private}, name: name, seen: map[Key][]netip.AddrPort{},
-		addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 0, byte(len(w.nodes) + 1)}), DefaultPort),
+		addr:  netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 0, byte(len(w.nodes) + 1)}), DefaultPort),
+		addr6: netip.AddrPortFrom(netip.AddrFrom16([16]byte{0xfd, 15: byte(len(w.nodes) + 1)}), DefaultPort),
 	}
 	n.disk = &disk{node: n, contents: newContents()}
 	if w.dir != nil {
@@ -161,7 +165,7 @@ func (n *simNode) start() {
 	}
 	c.weakReplay = n.faults.weakReplay
 	c.chooseID = n.chooseID
-	n.core, n.closed = c, false
+	n.core, n.closed, n.vain = c, false, false
 	c.off = n.off
 	n.disk.disown()
 	n.disk.reopen()
@@ -220,7 +224,11 @@ func (n *simNode) send(b []byte, to netip.AddrPort) {
 	if n.strikes() {
 		return
 	}
-	way := [2]netip.Addr{n.addr.Addr(), to.Addr()}
+	from := n.addr
+	if to.Addr().Is6() {
+		from = n.addr6
+	}
+	way := [2]netip.Addr{n.addr.Addr(), host(to.Addr())}
 	if most := w.most[way]; w.cut[way] || most != 0 && len(b) > most || w.rng.Float64() < w.loss {
 		w.tell("%s -> %s lost %d bytes type %d", n.name, to, len(b), b[0])
 		return
@@ -240,8 +248,16 @@ func (n *simNode) send(b []byte, to netip.AddrPort) {
 			c[w.rng.IntN(len(c))] ^= byte(1 + w.rng.IntN(255))
 		}
 		w.counter++
-		heap.Push(&w.queue, flight{w.now.Add(d), w.counter, n.addr, to, c})
+		heap.Push(&w.queue, flight{w.now.Add(d), w.counter, from, to, c})
 	}
+}
+
+// host is the IPv4 address of who is at an address.
+func host(a netip.Addr) netip.Addr {
+	if b := a.As16(); a.Is6() {
+		return netip.AddrFrom4([4]byte{198, 18, 0, b[15]})
+	}
+	return a
 }
 
 // forge makes of a datagram that was sent one that might take somebody in: damaged, cut,
@@ -307,9 +323,12 @@ func (n *simNode) drain() {
 		vain := slices.ContainsFunc(events, func(e Event) bool {
 			return e.Kind == Message && e.Room != "" && n.w.now.Sub(e.Received) >= n.waits(e)
 		})
+		n.vain = n.vain || vain
 		for _, e := range events {
 			n.takes(e)
-			if vain && e.Received.Before(n.w.now) { // nobody waits longer, nor for who has (SPEC §13.6)
+			held := n.w.now.Sub(e.Received)
+			// Nobody waits longer, nor for who has; nor again for long for somebody for whom it was in vain (SPEC §13.6).
+			if vain && held > 0 || n.vain && held >= 500*time.Millisecond {
 				n.outwaited[authored{e.Person.Key, e.ID}] = true
 			}
 		}
@@ -373,7 +392,7 @@ func (w *world) step(until time.Time) bool {
 		f := heap.Pop(&w.queue).(flight)
 		w.moves(later(w.now, f.at))
 		for _, n := range w.nodes {
-			if n.addr == f.to && !n.closed && !n.holds(f) {
+			if (n.addr == f.to || n.addr6 == f.to) && !n.closed && !n.holds(f) {
 				n.gets(f.from, f.b)
 			}
 		}
@@ -436,6 +455,18 @@ func (w *world) settled() bool {
 		}
 	}
 	return true
+}
+
+// quiet expects that little is sent where nothing is to be said: what is done again and again for nothing keeps
+// others from what is to be done.
+func (w *world) quiet() {
+	w.t.Helper()
+	const datagrams, of = 12, 10 * time.Second
+	before := w.counter
+	w.run(of)
+	if n, most := w.counter-before, datagrams*len(w.nodes)*(len(w.nodes)-1)/2; n > most {
+		w.t.Errorf("%d datagrams in %v, when nothing is to be said between %d nodes: at most %d are expected", n, of, len(w.nodes), most)
+	}
 }
 
 // check compares what was heard with what was said: nothing lost, nothing twice,

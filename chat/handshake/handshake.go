@@ -161,6 +161,10 @@ func (i *Initiator) rewind() (err error) {
 	return err
 }
 
+// Decline leaves a reply that was read without the message 3 that would end the handshake: the
+// machine waits for another one.
+func (i *Initiator) Decline() error { return i.rewind() }
+
 // Hello is message 1.
 func (i *Initiator) Hello() []byte { return i.hello }
 
