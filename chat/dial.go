@@ -318,6 +318,9 @@ func (d *dial) leaveOut(l *link, at netip.AddrPort) {
 	if d.decline(); !d.spread { // it may answer from another address than it was asked at
 		at = d.first
 	}
+	if d.asked[at] == nil {
+		return // which of those it is can't be told
+	}
 	if !slices.Contains(l.also, at) {
 		l.also = append(l.also, at)
 	}

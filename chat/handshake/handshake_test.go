@@ -122,6 +122,25 @@ func TestForgeriesLeaveTheHandshakeAlive(t *testing.T) {
 	}
 }
 
+// After a genuine reply that is left the same hello waits: another is taken, and so is that one again.
+func TestDeclinedReply(t *testing.T) {
+	p := begin(t)
+	hello := bytes.Clone(p.i.Hello())
+	other, err := Respond(p.b, key(t), ofB+1, intro('c'), hello)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, _, err := p.i.ReadReply(other.Reply(), ofB+1, public(p.b)); err != nil {
+			t.Fatalf("the genuine reply is refused: %v", err)
+		}
+		if err := p.i.Decline(); err != nil || !bytes.Equal(p.i.Hello(), hello) {
+			t.Fatalf("left: %v, or another hello", err)
+		}
+	}
+	p.finish(t)
+}
+
 func TestLowOrderHello(t *testing.T) {
 	hello := bytes.Clone(begin(t).i.Hello())
 	clear(hello[:32])
