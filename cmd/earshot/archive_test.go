@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"database/sql"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,5 +127,57 @@ func TestLogDeleteBesideAReader(t *testing.T) {
 		if b, _ := os.ReadFile(filepath.Join(dir, file)); strings.Contains(string(b), "zzsecret") {
 			t.Errorf("%s still has it", file)
 		}
+	}
+}
+
+// A reader of `log --follow` that stands still keeps nobody from writing or deleting, and has all of it, once
+// and in order, when it goes on.
+func TestLogFollowStandsStill(t *testing.T) {
+	const lines = 3000 // more than a pipe holds
+	text := func(n int) string { return fmt.Sprintf("line %d %s", n, strings.Repeat("word ", 20)) }
+	hear := func(s *store.Store, from string, n int) {
+		t.Helper()
+		id := chat.MessageID{from[0], byte(n), byte(n >> 8)}
+		if _, err := s.Heard(chat.Person{Key: chat.Key{from[0]}, Name: from}, id, text(n), time.Now(), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := kept(t, func(s *store.Store) { hear(s, "ana", 0); hear(s, "bob", 0) })
+	path, err := exec.LookPath("earshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "--dir", dir, "log", "--follow", "ana")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	r := bufio.NewScanner(out)
+	next := func(n int) {
+		t.Helper()
+		if !r.Scan() || !strings.HasSuffix(r.Text(), strings.TrimSpace(text(n))) {
+			t.Fatalf("line %d is %q, %v", n, r.Text(), r.Err())
+		}
+	}
+	next(0) // it follows
+	s, err := store.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n < lines; n++ {
+		hear(s, "ana", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := runOn(t, dir, "log", "--delete", "--yes", "bob"); code != exitDone || !strings.Contains(out, "1 messages deleted") {
+		t.Errorf("deleting beside it: exit code %d, %q", code, out)
+	}
+	for n := 1; n < lines; n++ {
+		next(n)
 	}
 }
