@@ -167,10 +167,7 @@ func TestOlderCopy(t *testing.T) {
 		check(t, err)
 		s = open(t, dir)
 		hear(t, s, 101, strings.Repeat("later ", 2000))
-		s.writeMu.Lock() // the log begins anew with what follows
-		_, err = s.write.exec("PRAGMA wal_checkpoint (RESTART)")
-		s.writeMu.Unlock()
-		check(t, err)
+		execute(t, s, "PRAGMA wal_checkpoint (RESTART)") // the log begins anew with what follows
 		hear(t, s, 102, "last")
 		killed := asKilled(t, dir)
 		check(t, s.Close())

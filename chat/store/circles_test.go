@@ -50,10 +50,8 @@ func TestForgedCirclesCostLittle(t *testing.T) {
 		_, err := s.write.exec(`UPDATE ranked SET rests = ?`, time.Now().UnixMilli()-1) // it has rested
 		return err
 	}))
-	var stale bool
 	must[[]string](t)(s.rooms(room.Here))
-	check(t, s.write.get(`SELECT stale FROM ranked`, nil, &stale))
-	if stale {
+	if ask[bool](t, s, `SELECT stale FROM ranked`) {
 		t.Error("the room isn't ranked anew once it has rested")
 	}
 }

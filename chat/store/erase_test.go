@@ -136,14 +136,10 @@ func TestDeletedLeavesNothing(t *testing.T) {
 				if found := must[[]Message](t)(s.Log(Filter{Search: "word"})); len(found) == 0 {
 					t.Error("search finds nothing any more")
 				}
-				var state string
-				check(t, s.read.get(`PRAGMA integrity_check`, nil, &state))
-				if state != "ok" {
+				if state := ask[string](t, s, `PRAGMA integrity_check`); state != "ok" {
 					t.Error(state)
 				}
-				if _, err := s.write.exec(`INSERT INTO search (search) VALUES ('integrity-check')`); err != nil {
-					t.Error(err)
-				}
+				execute(t, s, `INSERT INTO search (search) VALUES ('integrity-check')`)
 			})
 		}
 	}

@@ -88,13 +88,15 @@ func TestSearch(t *testing.T) {
 		// The index, which is asked about what is older, finds the same.
 		if wanted := parseSearch(search); len(wanted) > 0 {
 			var indexed []string
-			check(t, s.read.each(`SELECT text FROM messages WHERE n IN (SELECT rowid FROM search WHERE search MATCH ?)`, []any{query(wanted)},
-				func(scan func(...any) error) error {
-					var text string
-					err := scan(&text)
-					indexed = append(indexed, text)
-					return err
-				}))
+			check(t, s.reading(func(k *conn) error {
+				return k.each(`SELECT text FROM messages WHERE n IN (SELECT rowid FROM search WHERE search MATCH ?)`, []any{query(wanted)},
+					func(scan func(...any) error) error {
+						var text string
+						err := scan(&text)
+						indexed = append(indexed, text)
+						return err
+					})
+			}))
 			want := slices.Sorted(slices.Values(want))
 			if slices.Sort(indexed); !slices.Equal(indexed, want) {
 				t.Errorf("%s: the index has %q, want %q", search, indexed, want)

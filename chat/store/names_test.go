@@ -74,9 +74,7 @@ func TestNames(t *testing.T) {
 	check(t, s.SetName("robert"))
 	check(t, s.Call("robert", false))
 	expect(Names{Kept: "robert", Running: "robert"})
-	if _, err := s.write.exec(`DELETE FROM callings WHERE slot = ?`, s.slot.number); err != nil {
-		t.Fatal(err)
-	}
+	execute(t, s, `DELETE FROM callings WHERE slot = ?`, s.slot.number)
 	other.slot.release() // it was killed
 	expect(Names{Kept: "robert"})
 }

@@ -206,14 +206,12 @@ func TestDamagedJournal(t *testing.T) {
 func TestDatabaseFull(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	var pages int
-	check(t, s.write.get("PRAGMA page_count", nil, &pages))
 	limit := func(n int) {
 		s.writeMu.Lock()
 		defer s.writeMu.Unlock()
 		check(t, s.write.get(fmt.Sprintf("PRAGMA max_page_count = %d", n), nil, &n))
 	}
-	limit(pages + 10)
+	limit(ask[int](t, s, "PRAGMA page_count") + 10)
 	text := strings.Repeat("x", 2000)
 	kept := 0
 	var err error
@@ -249,10 +247,8 @@ func TestDatabaseFull(t *testing.T) {
 func TestBusy(t *testing.T) {
 	dir := t.TempDir()
 	s, other := open(t, dir), open(t, dir)
-	_, err := s.write.c.ExecContext(ctx, "PRAGMA busy_timeout = 10")
-	check(t, err)
-	_, err = other.write.exec("BEGIN IMMEDIATE")
-	check(t, err)
+	execute(t, s, "PRAGMA busy_timeout = 10")
+	execute(t, other, "BEGIN IMMEDIATE")
 	if err := s.Flush(); err != nil {
 		t.Error(err) // there is nothing to be written
 	}
@@ -264,8 +260,7 @@ func TestBusy(t *testing.T) {
 	if err := s.Err(); err != nil {
 		t.Errorf("not taken: %v", err)
 	}
-	_, err = other.write.exec("ROLLBACK")
-	check(t, err)
+	execute(t, other, "ROLLBACK")
 	check(t, s.Flush())
 	if got := texts(must[[]Message](t)(other.Log(Filter{}))); !slices.Equal(got, []string{"one", "two"}) {
 		t.Errorf("kept %q", got)
@@ -320,10 +315,8 @@ func TestMigrated(t *testing.T) {
 	if got := texts(must[[]Message](t)(s.Log(Filter{Search: "old"}))); !slices.Equal(got, []string{"an old word"}) {
 		t.Errorf("found %q", got)
 	}
-	var indexed int
-	check(t, s.read.get(`SELECT count(*) FROM search WHERE search MATCH 'old'`, nil, &indexed))
-	if indexed != 1 {
-		t.Errorf("the index has it %d times", indexed)
+	if n := ask[int](t, s, `SELECT count(*) FROM search WHERE search MATCH 'old'`); n != 1 {
+		t.Errorf("the index has it %d times", n)
 	}
 	if p := must[[]Person](t)(s.People()); len(p) != 1 || p[0].Name != "ana" || !p[0].Verified || p[0].Named != 1 {
 		t.Errorf("known: %+v", p)
@@ -355,8 +348,7 @@ func TestLearntAnew(t *testing.T) {
 	_, err := s.index()
 	check(t, err)
 	for word, want := range map[string]int{"strasse": 1, "straße": 0} {
-		var n int
-		if check(t, s.read.get(`SELECT count(*) FROM search WHERE search MATCH ?`, []any{word}, &n)); n != want {
+		if n := ask[int](t, s, `SELECT count(*) FROM search WHERE search MATCH ?`, word); n != want {
 			t.Errorf("the index has %s %d times", word, n)
 		}
 	}

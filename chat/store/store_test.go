@@ -33,6 +33,22 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
+// ask returns the value that a query has, with the connection to itself: the store's own goroutines use it too.
+func ask[T any](t testing.TB, s *Store, query string, args ...any) (value T) {
+	t.Helper()
+	check(t, s.reading(func(k *conn) error { return k.get(query, args, &value) }))
+	return value
+}
+
+// execute runs a statement in the same way, outside a transaction of the store's.
+func execute(t testing.TB, s *Store, statement string, args ...any) {
+	t.Helper()
+	s.writeMu.Lock()
+	defer s.writeMu.Unlock()
+	_, err := s.write.exec(statement, args...)
+	check(t, err)
+}
+
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
