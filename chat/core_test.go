@@ -37,9 +37,6 @@ func (n *simNode) opens(d time.Duration, t Target) (p Person, err error) {
 
 func (n *simNode) at() []netip.AddrPort { return []netip.AddrPort{n.addr} }
 
-// atAll is at, with the address of the other family.
-func (n *simNode) atAll() []netip.AddrPort { return []netip.AddrPort{n.addr, n.addr6} }
-
 // live counts the sessions of n that are not replaced.
 func (n *simNode) live() (count int) {
 	for _, l := range n.core.links {

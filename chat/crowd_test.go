@@ -138,19 +138,12 @@ func TestSaidToPartOfACrowd(t *testing.T) {
 func TestPassingNodeAtSeveralAddresses(t *testing.T) {
 	for seed := range uint64(40) {
 		w := newWorld(t, seed)
-		w.delay = 2 * time.Millisecond
+		w.delay, w.dual = 2*time.Millisecond, seed%2 == 1
 		dev := Membership{Name: "#dev"}
-		carol, bob := w.inRooms("carol", dev), w.inRooms("bob", dev)
+		carol := w.inRooms("carol", dev)
+		w.inRooms("bob", dev)
 		carol.core.rooms.passing = true
-		for _, n := range []*simNode{bob, carol} { // who sees each other, as after a knock
-			for _, o := range []*simNode{bob, carol} {
-				if o != n {
-					p := n.core.person(o.id.Key())
-					p.seen(w.now)
-					p.hint(w.now, o.atAll()[:1+seed%2])
-				}
-			}
-		}
+		w.gather() // as after a knock
 		surveyed := false
 		carol.core.survey(w.now, func() { surveyed = true })
 		if !w.await(time.Second, func() bool { return surveyed }) {

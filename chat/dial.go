@@ -253,6 +253,7 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 		c.stats.Forged++
 		return
 	}
+	defer result.Wipe()
 	intro, err := wire.ParseIntroduction(result.Intro)
 	if err != nil {
 		c.stats.Malformed++
@@ -268,17 +269,15 @@ func (c *core) reply(now time.Time, src netip.AddrPort, b []byte) {
 		return
 	}
 	if l := d.knows(now, [8]byte(intro.Instance)); l != nil {
-		result.Wipe()
+		d.rewind()
 		d.leaveOut(l, src)
 		return
 	}
 	if !c.makeRoom(now, src.Addr()) {
-		result.Wipe()
-		d.decline() // there may be room for one of the next replies
+		d.rewind() // there may be room for one of the next replies
 		return
 	}
 	s := session.New(now, result.Send, result.Recv, d.index, a.Sender)
-	result.Wipe()
 	if d.spread || src != d.first {
 		s.Check(c.random.Uint64())
 	}
@@ -304,20 +303,17 @@ func (d *dial) knows(now time.Time, instance [8]byte) *link {
 	if p == nil || !d.rooms {
 		return nil
 	}
-	i := slices.IndexFunc(p.links, func(l *link) bool {
-		return l.instance == instance && l.passes() && !l.overdue(now, redialAfter)
-	})
-	if i < 0 {
-		return nil
+	for _, l := range p.links {
+		if l.instance == instance && l.passes() && !l.overdue(now, redialAfter) {
+			return l
+		}
 	}
-	return p.links[i]
+	return nil
 }
 
-// leaveOut looks no more at an address where the node answers that is at the other end of l.
-func (d *dial) leaveOut(l *link, at netip.AddrPort) {
-	if d.decline(); !d.spread { // it may answer from another address than it was asked at
-		at = d.first
-	}
+// leaveOut looks no more at the address from which the node answers that is at the other end of l.
+func (d *dial) leaveOut(l *link, src netip.AddrPort) {
+	at := d.askedAt(src)
 	if d.asked[at] == nil {
 		return // which of those it is can't be told
 	}
@@ -332,9 +328,18 @@ func (d *dial) leaveOut(l *link, at netip.AddrPort) {
 	}
 }
 
-// decline leaves a genuine reply, to wait for others.
-func (d *dial) decline() {
-	if err := d.machine.Decline(); err != nil {
+// askedAt returns where the hello went that is answered from src. Where only one did, the answer may come from
+// another address.
+func (d *dial) askedAt(src netip.AddrPort) netip.AddrPort {
+	if !d.spread {
+		return d.first
+	}
+	return src
+}
+
+// rewind leaves a genuine reply, to wait for others.
+func (d *dial) rewind() {
+	if err := d.machine.Rewind(); err != nil {
 		panic(err) // nothing in it comes from outside
 	}
 }
@@ -345,10 +350,8 @@ func (d *dial) refuse(now time.Time, src netip.AddrPort, why *MismatchError) {
 	if d.mismatch == nil {
 		d.strayed = now
 	}
-	if d.mismatch = why; !d.spread {
-		src = d.first
-	}
-	if a := d.asked[src]; a != nil {
+	d.mismatch = why
+	if a := d.asked[d.askedAt(src)]; a != nil {
 		a.other = true
 	}
 	at := d.strayed.Add(mismatchGrace)

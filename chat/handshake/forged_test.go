@@ -165,7 +165,7 @@ func TestOneStaticKeyForEachHandshake(t *testing.T) {
 	var finals [][]byte
 	for range 3 {
 		i := &Initiator{keys: newKeys(key(t), p.i.keys.ephemeral), payload: payload(ofA, intro('a'))}
-		if err := i.rewind(); err != nil {
+		if err := i.Rewind(); err != nil {
 			t.Fatal(err)
 		}
 		final, _, err := i.ReadReply(p.r.Reply(), ofB, [32]byte{})

@@ -130,7 +130,7 @@ type Initiator struct {
 // key, index that of this side's datagrams, intro wire.IntroSize bytes.
 func Initiate(static, ephemeral *ecdh.PrivateKey, index uint32, intro []byte) (*Initiator, error) {
 	i := &Initiator{keys: newKeys(static, ephemeral), payload: payload(index, intro)}
-	if err := i.rewind(); err != nil {
+	if err := i.Rewind(); err != nil {
 		return nil, err
 	}
 	return i, nil
@@ -150,9 +150,9 @@ func open(payload []byte, index uint32) (intro []byte, err error) {
 	return payload[wire.IndexSize:], nil
 }
 
-// rewind puts the machine back behind message 1. The ephemeral key is kept, so
-// message 1 comes out the same. Nothing else is: any number of replies may be forged.
-func (i *Initiator) rewind() (err error) {
+// Rewind puts the machine back behind message 1, to wait for another reply than was read. The ephemeral
+// key is kept, so message 1 comes out the same. Nothing else is: any number of replies may be forged.
+func (i *Initiator) Rewind() (err error) {
 	clear(i.keys.results)
 	if i.state, err = i.keys.state(true); err != nil {
 		return err
@@ -160,10 +160,6 @@ func (i *Initiator) rewind() (err error) {
 	i.hello, _, _, err = i.state.WriteMessage(nil, padding[:])
 	return err
 }
-
-// Decline leaves a reply that was read without the message 3 that would end the handshake: the
-// machine waits for another one.
-func (i *Initiator) Decline() error { return i.rewind() }
 
 // Hello is message 1.
 func (i *Initiator) Hello() []byte { return i.hello }
@@ -183,7 +179,7 @@ func (i *Initiator) ReadReply(reply []byte, sender uint32, want [32]byte) (final
 	}
 	copy(r.Peer[:], i.state.PeerStatic())
 	if want != ([32]byte{}) && want != r.Peer {
-		if err := i.rewind(); err != nil {
+		if err := i.Rewind(); err != nil {
 			return nil, r, err
 		}
 		return nil, r, ErrAbandon
@@ -200,7 +196,7 @@ func (i *Initiator) ReadReply(reply []byte, sender uint32, want [32]byte) (final
 // drop undoes a failed read: flynn/noise does not roll back by itself when a
 // message is short or holds a low-order key.
 func (i *Initiator) drop(cause error) error {
-	if err := i.rewind(); err != nil {
+	if err := i.Rewind(); err != nil {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrDrop, cause)

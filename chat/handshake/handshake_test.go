@@ -134,7 +134,7 @@ func TestDeclinedReply(t *testing.T) {
 		if _, _, err := p.i.ReadReply(other.Reply(), ofB+1, public(p.b)); err != nil {
 			t.Fatalf("the genuine reply is refused: %v", err)
 		}
-		if err := p.i.Decline(); err != nil || !bytes.Equal(p.i.Hello(), hello) {
+		if err := p.i.Rewind(); err != nil || !bytes.Equal(p.i.Hello(), hello) {
 			t.Fatalf("left: %v, or another hello", err)
 		}
 	}
