@@ -206,11 +206,7 @@ func TestDamagedJournal(t *testing.T) {
 func TestDatabaseFull(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	limit := func(n int) {
-		s.writeMu.Lock()
-		defer s.writeMu.Unlock()
-		check(t, s.write.get(fmt.Sprintf("PRAGMA max_page_count = %d", n), nil, &n))
-	}
+	limit := func(n int) { execute(t, s, fmt.Sprintf("PRAGMA max_page_count = %d", n)) }
 	limit(ask[int](t, s, "PRAGMA page_count") + 10)
 	text := strings.Repeat("x", 2000)
 	kept := 0
