@@ -30,13 +30,20 @@ func kept(t *testing.T, f func(*store.Store)) string {
 	return dir
 }
 
-// runOn runs earshot on a data directory, and returns what it prints and its exit code.
-func runOn(t *testing.T, dir string, args ...string) (out string, code int) {
+// program is where the earshot is that the tests run.
+func program(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("earshot")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+// runOn runs earshot on a data directory, and returns what it prints and its exit code.
+func runOn(t *testing.T, dir string, args ...string) (out string, code int) {
+	t.Helper()
+	path := program(t)
 	cmd := exec.Command(path, append([]string{"--dir", dir, "--name", "me"}, args...)...)
 	b, err := cmd.CombinedOutput()
 	if cmd.ProcessState == nil {
@@ -143,10 +150,7 @@ func TestLogFollowStandsStill(t *testing.T) {
 		}
 	}
 	dir := kept(t, func(s *store.Store) { hear(s, "ana", 0); hear(s, "bob", 0) })
-	path, err := exec.LookPath("earshot")
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := program(t)
 	cmd := exec.Command(path, "--dir", dir, "log", "--follow", "ana")
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -87,10 +87,7 @@ func TestNoHome(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the system itself says where data belongs")
 	}
-	path, err := exec.LookPath("earshot")
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := program(t)
 	for _, home := range []string{"", "/", "relative"} {
 		for _, env := range [][]string{{"HOME=" + home}, {"HOME=" + home, "XDG_DATA_HOME=relative"}} {
 			cmd := exec.Command(path, "--help")

@@ -109,10 +109,7 @@ func TestSystemErrors(t *testing.T) {
 	if _, err := os.Stat("/dev/full"); err != nil {
 		t.Skip("this system has no /dev/full")
 	}
-	path, err := exec.LookPath("earshot")
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := program(t)
 	dir := kept(t, func(*store.Store) {})
 	if _, code := runOn(t, dir, "id"); code != 0 {
 		t.Fatal("no identity")

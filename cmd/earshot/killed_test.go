@@ -39,14 +39,12 @@ type talker struct {
 // start starts a chat in which a line is offered every few milliseconds.
 func (k *talker) start(args ...string) {
 	k.t.Helper()
-	path, err := exec.LookPath("earshot")
-	if err != nil {
-		k.t.Fatal(err)
-	}
+	path := program(k.t)
 	k.cmd = exec.Command(path, append([]string{"--dir", k.dir, "--name", k.name, "--port", k.port, "--hidden"}, args...)...)
 	k.cmd.Env = append(os.Environ(), k.env...)
 	k.out = &bytes.Buffer{}
 	k.cmd.Stdout = k.out
+	var err error
 	if k.stdin, err = k.cmd.StdinPipe(); err != nil {
 		k.t.Fatal(err)
 	}
@@ -114,10 +112,7 @@ func freePort(t *testing.T) string {
 
 // Programs that start at once in an empty directory become one person.
 func TestStartTogether(t *testing.T) {
-	path, err := exec.LookPath("earshot")
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := program(t)
 	dir := filepath.Join(t.TempDir(), "new")
 	ids := make([]string, 8)
 	var all sync.WaitGroup

@@ -320,10 +320,7 @@ func TestBrokenPipe(t *testing.T) {
 	}
 	_ = r.Close()
 	defer w.Close()
-	path, err := exec.LookPath("earshot")
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := program(t)
 	cmd := exec.Command(path, "--dir", t.TempDir(), "id")
 	var stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = w, &stderr

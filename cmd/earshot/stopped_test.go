@@ -54,10 +54,7 @@ func launch(t *testing.T, dir, port string, args ...string) *running {
 
 func earshotIn(t *testing.T, dir, port string, args ...string) *exec.Cmd {
 	t.Helper()
-	path, err := exec.LookPath("earshot")
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := program(t)
 	cmd := exec.Command(path, append([]string{"--dir", dir, "--name", filepath.Base(dir), "--port", port, "--hidden"}, args...)...)
 	cmd.Env = append(os.Environ(), "EARSHOT_INTERFACE="+loopbackName(t))
 	return cmd
