@@ -132,7 +132,7 @@ func TestSortMany(t *testing.T) {
 		}
 		start := time.Now()
 		Sort(all)
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > time.Minute { // a slow machine takes some seconds; what grows with the square takes an hour
 			t.Errorf("%s: %v", what, took)
 		} else {
 			t.Logf("%s: %v", what, took)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"earshot/chat"
 	"earshot/chat/room"
@@ -15,7 +14,7 @@ import (
 
 // crowd is people who say things in a room, each with an id of one byte.
 type crowd struct {
-	t     *testing.T
+	t     testing.TB
 	name  string
 	nodes []room.Node
 }
@@ -190,50 +189,45 @@ func TestRoomsOfAnOlderDatabase(t *testing.T) {
 	}
 }
 
-// A long log is read soon, whatever has come to it.
-func TestLongRoom(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes some seconds")
-	}
-	s := open(t, t.TempDir())
-	c := &crowd{t: t, name: room.Here}
+// A long log, read in each way, and once more after a message to which the order of all has to be found anew.
+func BenchmarkLongRoom(b *testing.B) {
+	s := open(b, b.TempDir())
+	c := &crowd{t: b, name: room.Here}
 	const many = 20_000
-	began := time.Now()
 	for n := range many {
 		var names []room.Ref
 		if n > 0 {
 			names = []room.Ref{c.nodes[n-1].Ref}
 		}
-		keep(t, s, c.says(trio[n%3], n, tick(uint64(n)*1000), names...))
+		keep(b, s, c.says(trio[n%3], n, tick(uint64(n)*1000), names...))
 	}
-	check(t, s.Flush())
-	t.Logf("kept in %v", time.Since(began))
-	timed := func(what string, limit time.Duration, f func()) {
-		t.Helper()
-		began := time.Now()
-		if f(); time.Since(began) > limit {
-			t.Errorf("%s: %v", what, time.Since(began))
-		} else {
-			t.Logf("%s: %v", what, time.Since(began))
-		}
-	}
-	log := func(f Filter, want int) func() {
-		return func() {
-			f.Room = room.Here
-			if n := len(must[[]Message](t)(s.Log(f))); n != want {
-				t.Errorf("%d messages", n)
+	check(b, s.Flush())
+	read := func(f Filter, want int) func(*testing.B) {
+		f.Room = room.Here
+		return func(b *testing.B) {
+			for b.Loop() {
+				if n := len(must[[]Message](b)(s.Log(f))); n != want {
+					b.Errorf("%d messages", n)
+				}
 			}
 		}
 	}
-	middle := must[[]Message](t)(s.Log(Filter{Room: room.Here, Limit: 1, Above: many / 2}))[0].N
-	const slack = 4 // for busy machines
-	timed("all", slack*time.Second, log(Filter{}, many))
-	timed("the last 50", slack*20*time.Millisecond, log(Filter{Limit: 50}, 50))
-	timed("a page above the middle", slack*20*time.Millisecond, log(Filter{Limit: 200, Above: middle}, 200))
-	timed("a page below the middle", slack*20*time.Millisecond, log(Filter{Limit: 200, Below: middle, First: true}, 200))
-	timed("what late comers are given", slack*100*time.Millisecond, func() { must[[]chat.Trace](t)(s.Tail(room.Here, now)) })
-	keep(t, s, c.says(trio[0], many, tick(many*2000), refOf(id(many+1), key(1)), c.nodes[many-1].Ref))
-	keep(t, s, c.says(trio[0], many+1, tick(many*3000))) // later than what names it
-	check(t, s.Flush())
-	timed("the last 50, ranked anew", slack*time.Second, log(Filter{Limit: 50}, 50))
+	middle := must[[]Message](b)(s.Log(Filter{Room: room.Here, Limit: 1, Above: many / 2}))[0].N
+	b.Run("all", read(Filter{}, many))
+	b.Run("last", read(Filter{Limit: 50}, 50))
+	b.Run("above", read(Filter{Limit: 200, Above: middle}, 200))
+	b.Run("below", read(Filter{Limit: 200, Below: middle, First: true}, 200))
+	b.Run("tail", func(b *testing.B) {
+		for b.Loop() {
+			must[[]chat.Trace](b)(s.Tail(room.Here, now))
+		}
+	})
+	b.Run("ranked", func(b *testing.B) {
+		for n := many; b.Loop(); n += 2 {
+			keep(b, s, c.says(trio[0], n, tick(uint64(n)*2000), refOf(id(n+1), key(1)), c.nodes[many-1].Ref))
+			keep(b, s, c.says(trio[0], n+1, tick(uint64(n)*3000))) // later than what names it
+			check(b, s.Flush())
+			must[[]Message](b)(s.Log(Filter{Room: room.Here, Limit: 50}))
+		}
+	})
 }
