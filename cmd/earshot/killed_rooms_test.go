@@ -17,6 +17,7 @@ import (
 
 	"earshot/chat"
 	"earshot/chat/store"
+	"earshot/discovery/lantest"
 )
 
 // victim is a program of somebody who listens, killed now and then.
@@ -64,7 +65,7 @@ func TestKilledInRoom(t *testing.T) {
 		kills = n
 	}
 	room := fmt.Sprintf("#dev-%d", rand.Uint32())
-	env := []string{"EARSHOT_INTERFACE=" + loopbackName(t)}
+	env := []string{"EARSHOT_INTERFACE=" + lantest.Loopback(t)}
 	anaDir, bobDir := filepath.Join(t.TempDir(), "ana"), filepath.Join(t.TempDir(), "bob")
 	bob := []string{"--dir", bobDir, "--name", "bob", "--port", "0", "listen"}
 	programs := []*victim{{t: t, env: env, args: append(slices.Clip(bob), "--room", room)}, {t: t, env: env, args: bob}}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"earshot/chat/store"
+	"earshot/discovery/lantest"
 )
 
 // killsIn is set in the environment to how often TestKilled kills.
@@ -143,7 +144,7 @@ func TestKilled(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv(killsIn)); err == nil {
 		kills = n
 	}
-	lo := loopbackName(t)
+	lo := lantest.Loopback(t)
 	env := []string{"EARSHOT_INTERFACE=" + lo}
 	ana := &talker{t: t, name: "ana", dir: filepath.Join(t.TempDir(), "ana"), port: freePort(t), env: env}
 	bob := &talker{t: t, name: "bob", dir: filepath.Join(t.TempDir(), "bob"), port: freePort(t), env: env}

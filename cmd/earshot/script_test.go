@@ -2,10 +2,10 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +21,7 @@ import (
 
 	"earshot/chat"
 	"earshot/discovery"
+	"earshot/discovery/lantest"
 )
 
 func TestMain(m *testing.M) {
@@ -48,13 +49,14 @@ func TestScript(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}
-	lo := loopbackName(t)
+	lo := lantest.Loopback(t)
 	var none *discovery.NoInterfaceError
-	if err := lan(); err != nil {
-		if !errors.Is(err, errNoMulticast) && !errors.As(err, &none) {
-			t.Fatal(err)
+	blind := blindOn(lo)
+	if blind != nil {
+		if !errors.Is(blind, errNoMulticast) && !errors.As(blind, &none) {
+			t.Fatal(blind)
 		}
-		t.Logf("scripts in which people see each other are skipped: %v", err)
+		t.Logf("scripts in which people see each other are skipped: %v", blind)
 	}
 	for _, file := range files {
 		// One after the other: on one loopback interface everybody sees everybody.
@@ -76,69 +78,49 @@ func TestScript(t *testing.T) {
 					if cond != "lan" {
 						return false, fmt.Errorf("unknown condition %s", cond)
 					}
-					err := lan()
-					if err != nil && os.Getenv("EARSHOT_REQUIRE_LAN") == "1" {
-						return false, err
+					if blind != nil && os.Getenv("EARSHOT_REQUIRE_LAN") == "1" {
+						return false, blind
 					}
-					return err == nil, nil
+					return blind == nil, nil
 				},
 			})
 		})
 	}
 }
 
-func loopbackName(t *testing.T) string {
-	ifis, err := net.Interfaces()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, ifi := range ifis {
-		if ifi.Flags&net.FlagLoopback != 0 {
-			return ifi.Name
-		}
-	}
-	t.Skip("there is no loopback interface")
-	return ""
-}
-
 var errNoMulticast = errors.New("no multicast DNS over the loopback interface")
 
-// lan returns why two processes can't see each other on the loopback interface.
-var lan = sync.OnceValue(func() error {
-	ifis, err := net.Interfaces()
-	if err != nil {
-		return err
-	}
-	var lo []string
-	for _, ifi := range ifis {
-		if ifi.Flags&net.FlagLoopback != 0 {
-			lo = append(lo, ifi.Name)
-		}
-	}
+// blindOn returns why two processes can't see each other on an interface, if they can't.
+func blindOn(name string) error {
 	identity, err := chat.NewIdentity()
 	if err != nil {
 		return err
 	}
 	id := identity.Key().String()
-	there, err := discovery.Join(discovery.Config{ID: id, Name: "probe", Port: 9, Interfaces: lo})
+	there, err := discovery.Join(discovery.Config{ID: id, Name: "probe", Port: 9, Interfaces: []string{name}})
 	if err != nil {
 		return err
 	}
 	defer there.Leave()
-	here, err := discovery.Join(discovery.Config{Hidden: true, Interfaces: lo})
+	here, err := discovery.Join(discovery.Config{Hidden: true, Interfaces: []string{name}})
 	if err != nil {
 		return err
 	}
 	defer here.Leave()
-	for limit := time.Now().Add(3 * time.Second); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
-		for _, p := range here.Peers() {
-			if p.ID == id {
-				return nil
-			}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	for {
+		e, err := here.Next(ctx)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			return errNoMulticast
+		case err != nil:
+			return err
+		case e.Change == discovery.Up && e.Peer.ID == id:
+			return nil
 		}
 	}
-	return errNoMulticast
-})
+}
 
 // actor is an earshot in the background.
 type actor struct {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"earshot/chat/store"
+	"earshot/discovery/lantest"
 )
 
 // running is a program of somebody's that goes on until the test ends.
@@ -56,7 +57,7 @@ func earshotIn(t *testing.T, dir, port string, args ...string) *exec.Cmd {
 	t.Helper()
 	path := program(t)
 	cmd := exec.Command(path, append([]string{"--dir", dir, "--name", filepath.Base(dir), "--port", port, "--hidden"}, args...)...)
-	cmd.Env = append(os.Environ(), "EARSHOT_INTERFACE="+loopbackName(t))
+	cmd.Env = append(os.Environ(), "EARSHOT_INTERFACE="+lantest.Loopback(t))
 	return cmd
 }
 

@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"earshot/discovery/lantest"
 )
 
 // onTerminal starts earshot on a terminal, deaf to hangups as under nohup.
@@ -24,7 +26,7 @@ func onTerminal(t *testing.T, columns, rows uint16, env []string, args ...string
 	home := t.TempDir()
 	all := append([]string{
 		"-c", `trap "" HUP; exec "$@"`, "sh", path,
-		"--name", "ana", "--dir", home + "/ana", "--port", "0", "--interface", "lo",
+		"--name", "ana", "--dir", home + "/ana", "--port", "0", "--interface", lantest.Loopback(t),
 	}, args...)
 	p := &pty{master, exec.Command("/bin/sh", all...)}
 	p.cmd.Env = append([]string{"HOME=" + home, "LANG=C.UTF-8", "TERM=xterm-256color", "PATH=/usr/bin:/bin"}, env...)

@@ -9,11 +9,12 @@ import (
 
 	"earshot/chat"
 	"earshot/chat/store"
+	"earshot/discovery/lantest"
 )
 
 // A start that fails leaves nothing behind that the next one finds taken.
 func TestStartFails(t *testing.T) {
-	cfg := Config{Name: "ana", Dir: t.TempDir(), Interfaces: []string{"lo"}, Log: slog.New(slog.DiscardHandler)}
+	cfg := Config{Name: "ana", Dir: t.TempDir(), Interfaces: []string{lantest.Loopback(t)}, Log: slog.New(slog.DiscardHandler)}
 	damaged := filepath.Join(cfg.Dir, store.File)
 	if err := os.WriteFile(damaged, nil, 0o600); err != nil {
 		t.Fatal(err)
