@@ -110,6 +110,15 @@ func TestKilledInRoom(t *testing.T) {
 			l.start()
 		}
 	}
+	s, err := store.Open(anaDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	// What a send of hers left in the queue, her program delivers as long as it runs.
+	for limit := time.Now().Add(time.Minute); owed(t, s, room) > 0 && time.Now().Before(limit); {
+		time.Sleep(50 * time.Millisecond)
+	}
 	_ = stdin.Close()
 	if err := ana.Wait(); err != nil {
 		t.Errorf("ana: %v\n%s", err, told.String())
@@ -132,11 +141,6 @@ func TestKilledInRoom(t *testing.T) {
 			t.Errorf("send %q exited 0, and bob doesn't have it", text)
 		}
 	}
-	s, err := store.Open(anaDir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
 	all, delivered := logOf(t, anaDir, room), 0
 	for _, m := range all {
 		got, of, missing, err := s.Delivery(m.ID)
@@ -153,6 +157,24 @@ func TestKilledInRoom(t *testing.T) {
 		}
 	}
 	t.Logf("%d messages over %d kills, %d of them to bob while he was there, %d sends of one", len(all), kills, delivered, len(acknowledged))
+}
+
+// owed returns how many messages of a room somebody hasn't got yet.
+func owed(t *testing.T, s *store.Store, room string) (n int) {
+	all, err := s.Log(store.Filter{Room: room})
+	for _, m := range all {
+		var missing []chat.Missing
+		if _, _, missing, err = s.Delivery(m.ID); err != nil {
+			break
+		}
+		if len(missing) > 0 {
+			n++
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func reasonOf(p chat.Missing) string { return ": " + p.Reason.String() }
