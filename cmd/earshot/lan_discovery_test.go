@@ -47,8 +47,8 @@ func TestLANDiscovery(t *testing.T) {
 }
 
 const (
-	noticed = 3 * time.Second // what a change of interfaces may take to be noticed
-	again   = 5 * time.Second // and people to be seen anew
+	noticed = slack * 3 * time.Second // what a change of interfaces may take to be noticed
+	again   = slack * 5 * time.Second // and people to be seen anew
 )
 
 // by asserts that an event was told within limit of began.
@@ -308,7 +308,7 @@ func lanUnicastDropped(t *testing.T) {
 	ana.nft("chain in { type filter hook input priority 0; policy drop; ct state established,related accept; iifname lo accept; meta l4proto ipv6-icmp accept; udp dport 5353 accept; }")
 	listening(bob, carol)
 	for range 3 {
-		if r := ana.run("peers").exits(0); r.took > 2*time.Second {
+		if r := ana.run("peers").exits(0); r.took > slack*2*time.Second {
 			t.Errorf("peers took %v", r.took)
 		}
 		ana.sees(bob, carol)

@@ -80,7 +80,7 @@ func TestTerminalGone(t *testing.T) {
 			go func() { _ = p.cmd.Wait(); close(ended) }()
 			select {
 			case <-ended:
-			case <-time.After(5 * time.Second):
+			case <-time.After(slack * 5 * time.Second):
 				t.Fatal("it outlives its terminal")
 			}
 			if code := p.cmd.ProcessState.ExitCode(); code != tt.code {
