@@ -72,7 +72,7 @@ func (p *process) passphrase(ctx context.Context, name string) (string, error) {
 		text string
 		err  error
 	}
-	read := make(chan input, 1)
+	read, gone := make(chan input, 1), make(chan error, 1)
 	typed := term.IsTerminal(int(p.in.Fd()))
 	if !typed {
 		go func() {
@@ -86,6 +86,8 @@ func (p *process) passphrase(ctx context.Context, name string) (string, error) {
 		}
 		fmt.Fprintf(p.err, "passphrase of %s: ", name)
 		defer func() { _ = term.Restore(int(p.in.Fd()), before) }() // an interrupt leaves it without echo
+		// A terminal that has gone gives an end of file again and again, which ReadPassword reads over.
+		whenUnread(p.in, func(why error) { gone <- why })
 		go func() {
 			b, err := term.ReadPassword(int(p.in.Fd()))
 			fmt.Fprintln(p.err)
@@ -104,6 +106,8 @@ func (p *process) passphrase(ctx context.Context, name string) (string, error) {
 			return "", &usage{"the passphrase is empty", "an open room needs none: leave --private out"}
 		}
 		return in.text, nil
+	case why := <-gone:
+		return "", why
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}

@@ -11,7 +11,7 @@ import (
 	"earshot/cmd/earshot/internal/terminal"
 )
 
-// whenUnread calls f, with the reason, when nobody reads the pipe any more that out is, or the
+// whenUnread calls f, with the reason, when the pipe that out is has no reader any more, or the
 // terminal that it is has gone.
 func whenUnread(out *os.File, f func(error)) {
 	info, err := out.Stat()
